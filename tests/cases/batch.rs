@@ -122,12 +122,24 @@ fn parts_of_a_year_of_flights_come_to_the_replays_bytes_by_both_policies() {
     }
 }
 
+/// Classes by segment, also beside the week before.
+const CLASS_SEGMENTS: &str = "segments: [carrier, origin]
+checks:
+  segments:
+    window: {size: 14d, slide: 7d}
+    rules:
+    - gap: {of: recall, by: carrier, min_positives: 3, lt: 0.1}
+    - ratio: {of: accuracy, by: origin, gte: 0.8}
+    - gap: {id: before, of: f1, class: late, by: origin, max_increase: 0.1, versus: {rolling: 2}}
+";
+
 #[test]
 fn parts_of_numbers_and_classes_come_to_the_replays_bytes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (data, policy, segments) in
-        [("flight_delays", "flight-delays", "segments: [carrier]\n"), ("flight_classes", "flight-classes", "")]
-    {
+    for (data, policy, segments) in [
+        ("flight_delays", "flight-delays", "segments: [carrier]\n"),
+        ("flight_classes", "flight-classes", CLASS_SEGMENTS),
+    ] {
         let (data, folder) = (root.join("tests/data").join(data), Folder::new());
         let frame = |name: &str| ParquetReader::new(std::fs::File::open(data.join(name)).unwrap()).finish().unwrap();
         let (predictions, labels) = (frame("predictions.parquet"), frame("labels.parquet"));
@@ -144,7 +156,8 @@ fn parts_of_numbers_and_classes_come_to_the_replays_bytes() {
         let text = std::fs::read_to_string(root.join(format!("config/policies/{policy}.yaml"))).unwrap();
         let text = text.replace("train_v{version}", &format!("{}/train_v{{version}}", data.display()));
         // Behind a segment the numbers stand elsewhere.
-        folder.write("policy.yaml", text.replacen("checks:", &format!("{segments}checks:"), 1));
+        let checks = if segments.contains("checks:") { "" } else { "checks:" };
+        folder.write("policy.yaml", text.replacen("checks:", &format!("{segments}{checks}"), 1));
         let at = |name: &str| data.join(name).display().to_string();
         let files = format!("--predictions {} --labels {}", at("predictions.parquet"), at("labels.parquet"));
         let partials = counted(&folder, "policy.yaml", &parts, 3);

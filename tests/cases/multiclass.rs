@@ -88,6 +88,73 @@ fn every_week_of_classes_has_the_quality_of_scikit_learn() {
     assert!(close(&before["reference_value"], &golden["weeks"]["2013-03-07T00:00:00Z"]["accuracy"]), "{before}");
 }
 
+#[test]
+fn carriers_differ_by_what_fairlearn_says() {
+    let folder = Folder::new();
+    let mut rules = String::new();
+    for (kind, limit) in [("gap", "lte: 1"), ("ratio", "gte: 0.0001")] {
+        let mut rule = |id: &str, of: &str, class: &str| {
+            rules += &format!(
+                "    - {kind}: {{id: {kind}-{id}, of: {of}, by: carrier, {class}min_positives: 5, {limit}}}\n"
+            );
+        };
+        rule("accuracy", "accuracy", "");
+        for metric in ["recall", "precision", "f1"] {
+            CLASSES.iter().for_each(|class| rule(&format!("{metric}-{class}"), metric, &format!("class: {class}, ")));
+            rule(&format!("{metric}-worst"), metric, "");
+        }
+    }
+    let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
+    let (before, after) = text.split_once("    - accuracy: {id: accuracy_before").unwrap();
+    let before = before.replacen("checks:", "segments: [carrier]\nchecks:", 1);
+    folder.write("policy.yaml", format!("{before}{rules}    - accuracy: {{id: accuracy_before{after}"));
+    let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
+    let replay = |threads: u32| {
+        let out = format!("replay --policy policy.yaml {files} --threads {threads} --verdicts v.jsonl");
+        folder.driftgate(&out).exits(0);
+        folder.read("v.jsonl")
+    };
+    let expected = replay(1);
+    assert_eq!(replay(4), expected);
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
+    let verdicts = folder.json_lines("v.jsonl");
+    let (mut compared, mut classes) = (0, BTreeSet::new());
+    for (start, known) in golden["carriers"].as_object().unwrap() {
+        let verdict = verdicts.iter().find(|v| v["group"] == "quality" && v["window"]["start"] == *start).unwrap();
+        for kind in ["gap", "ratio"] {
+            let of = |id: &str| result(verdict, &format!("quality/{kind}-{id}"));
+            let mut check = |found: &Value, known: &Value| {
+                let eligible = found["segments"].as_array().unwrap().iter().filter(|s| s["eligible"] == true).count();
+                assert_eq!(Some(eligible as u64), known["segments"].as_u64(), "{start}: {found}");
+                // A ratio to 0 is 0 here, and not defined there.
+                match known[kind].as_f64() {
+                    Some(value) => {
+                        assert!((found["value"].as_f64().unwrap() - value).abs() < 1e-10, "{start}: {found} {known}");
+                    }
+                    None => assert!(found["value"].is_null() || eligible >= 2, "{start}: {found}"),
+                }
+                compared += 1;
+            };
+            check(of("accuracy"), &known["accuracy"]);
+            for metric in ["recall", "precision", "f1"] {
+                let each: Vec<&Value> = CLASSES.iter().map(|class| of(&format!("{metric}-{class}"))).collect();
+                for (found, class) in each.iter().zip(CLASSES) {
+                    assert_eq!(found["class"], class);
+                    check(found, &known[class][metric]);
+                }
+                let worst = of(&format!("{metric}-worst"));
+                let values = || each.iter().filter_map(|found| found["value"].as_f64());
+                let most = if kind == "gap" { values().reduce(f64::max) } else { values().reduce(f64::min) };
+                if each.iter().all(|found| found["status"] == "pass") {
+                    assert_eq!(worst["value"].as_f64(), most, "{start}: {worst}");
+                }
+                classes.insert(worst["class"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(compared >= 14 * 2 * 10 && classes.len() > 1, "{compared} {classes:?}");
+}
+
 const RULES: &str = "    - accuracy: {gte: 0.5}\n    - recall: {class: b, gte: 0.5}\n    - js: {of: prediction, lt: 1}\n    - psi: {id: y, of: label, lt: 9}\n    \
                      - label_coverage: {id: cov, gte: 0.1}\n    - invalid_rate: {of: prediction, lte: 0.5}\n";
 
@@ -218,6 +285,9 @@ fn scores_in_columns_say_what_scores_in_an_object_say() {
     folder.driftgate(replay).exits(0).prints("no event of 40 has `prediction`");
 }
 
+/// A rule between segments, and the policy's segmentation.
+const GAP: &str = "    - gap: {of: recall, by: k, lt: 0.1}\nsegments: [k]\n";
+
 #[test]
 fn what_has_no_meaning_for_several_classes_is_refused() {
     for (rules, old, new, message) in [
@@ -232,6 +302,13 @@ fn what_has_no_meaning_for_several_classes_is_refused() {
             "predicted classes are not counted by segment",
         ),
         ("    - recall: {gte: 0.7}\n", "", "", "write `class: a` or `average: macro`"),
+        (GAP, "of: recall", "of: selection_rate", "selection_rate is of two classes"),
+        (GAP, "of: recall", "of: average_odds", "average_odds is of two classes"),
+        (GAP, "of: recall", "of: balanced_accuracy", "balanced_accuracy is no share of one class"),
+        (GAP, "of: recall", "of: recall, class: d", "unknown class \"d\""),
+        (GAP, "of: recall", "of: accuracy, class: a", "accuracy is of all classes"),
+        (GAP, "lt: 0.1", "max_increase: 0.1", "write `versus: previous`"),
+        (GAP, "gap: {of: recall, by: k, lt", "gap_lcb: {of: recall, by: k, lte", "gap_lcb is a metric of two classes"),
         ("    - recall: {gte: 0.7, class: d}\n", "", "", "unknown class \"d\""),
         ("    - recall: {gte: 0.7, class: a, average: macro}\n", "", "", "both `average` and `class`"),
         (RULES, "classes: [a, b, c]\n", "", "needs the model's classes"),

@@ -3,6 +3,7 @@
 //! `ranking` says which results matter most.
 
 pub mod against;
+mod class_segments;
 pub mod counted;
 pub mod evidence;
 pub mod kpi;

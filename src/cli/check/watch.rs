@@ -266,7 +266,7 @@ pub fn counts(policy: &Policy, group: &Group, sizes: Sizes) -> Option<u64> {
     if reads.auc {
         counts += 2 * cells(policy, &Target::Score, sizes)?;
     }
-    counts += reads.segmentations.len() as u64 * sizes.segments;
+    counts += reads.segment_lists().count() as u64 * sizes.segments;
     counts += if reads.latency { quantile::BUCKETS as u64 } else { 0 };
     counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64 + u64::from(reads.decisions));
     counts += 4 * u64::from(reads.confusion) + 3 * u64::from(reads.labels);

@@ -4,7 +4,7 @@
 By scikit-learn and scipy, of the rows of ../flight_delays: the class of the minutes that the model there predicts, and of those that the
 flight was late.
 
-    pip install pandas pyarrow scikit-learn scipy
+    pip install pandas pyarrow scikit-learn scipy fairlearn
     python make.py
 
 writes beside this file:
@@ -14,22 +14,37 @@ writes beside this file:
     labels.parquet        the class of each as it lands, by `ts`
     golden.json           of each week of labels (of the epoch, UTC) and of the snapshot: the confusion matrix and metrics by
                           sklearn.metrics, and Wilson's interval of the accuracy by scipy; of each week of predictions the Jensen-Shannon
-                          distance of predicted classes to the snapshot's, by scipy
+                          distance of predicted classes to the snapshot's, by scipy; the difference and ratio of metrics between
+                          carriers, by fairlearn, over those with five of what the metric divides by (positives for F1)
+
+`python make.py golden` writes the last of them anew, of the others.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fairlearn.metrics import MetricFrame
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    precision_score,
+    recall_score,
+)
 
 OUT = Path(__file__).parent
 SOURCE = OUT.parent / "flight_delays"
 CLASSES = ["on_time", "late", "very_late"]
 WEEK = 7 * 86_400_000
+# Of what a metric divides by, so many in a carrier.
+MIN = 5
 
 
 def class_of(minutes: pd.Series) -> np.ndarray:
@@ -70,22 +85,51 @@ def main() -> None:
     snapshot, predictions, labels = read("train_v1").iloc[::2], read("predictions"), read("labels")
     snapshot = snapshot.assign(prediction=class_of(snapshot.score), label=class_of(snapshot.label))
     predictions["prediction"], labels["label"] = class_of(predictions.score), class_of(labels.label)
-    joined = labels.merge(predictions[["prediction_id", "prediction"]], on="prediction_id")
     for name, frame, columns in [
         ("train_v1", snapshot, ["carrier", "origin", "prediction", "label"]),
         ("predictions", predictions, ["prediction_id", "version", "ts", "carrier", "origin", "prediction"]),
         ("labels", labels, ["prediction_id", "ts", "label"]),
     ]:
         frame[columns].to_parquet(OUT / f"{name}.parquet", index=False, compression="zstd")
+    golden()
+
+
+def between(rows: pd.DataFrame) -> dict:
+    """The largest less, and the smallest over, the largest value of a metric over carriers."""
+
+    def of(metric, label: pd.Series, predicted: pd.Series, samples: pd.Series) -> dict:
+        enough = samples.groupby(rows.carrier).sum() >= MIN
+        kept = rows.carrier.isin(enough[enough].index)
+        if enough.sum() < 2:
+            return {"gap": None, "ratio": None, "segments": int(enough.sum())}
+        groups = rows.carrier[kept]
+        frame = MetricFrame(metrics=metric, y_true=label[kept], y_pred=predicted[kept], sensitive_features=groups)
+        return {"gap": frame.difference(), "ratio": frame.ratio(), "segments": int(enough.sum())}
+
+    found = {"accuracy": of(accuracy_score, rows.label, rows.prediction, rows.label.notna())}
+    for c in CLASSES:
+        label, predicted = (rows.label == c).astype(int), (rows.prediction == c).astype(int)
+        found[c] = {
+            "recall": of(recall_score, label, predicted, label),
+            "precision": of(precision_score, label, predicted, predicted),
+            "f1": of(f1_score, label, predicted, label),
+        }
+    return found
+
+
+def golden() -> None:
+    snapshot, predictions, labels = (pd.read_parquet(OUT / f"{n}.parquet") for n in ["train_v1", "predictions", "labels"])
+    joined = labels.merge(predictions[["prediction_id", "prediction", "carrier"]], on="prediction_id")
     trained = shares(snapshot.prediction)
     distance = lambda rows: {"n": len(rows), "js": float(jensenshannon(trained, shares(rows.prediction), base=2))}
-    golden = {
+    found = {
         "snapshot": metrics(snapshot.prediction, snapshot.label),
         "weeks": weeks(joined, lambda rows: metrics(rows.prediction, rows.label)),
         "predictions": weeks(predictions, distance),
+        "carriers": weeks(joined, between),
     }
-    (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+    (OUT / "golden.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    golden() if sys.argv[1:] == ["golden"] else main()

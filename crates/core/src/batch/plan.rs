@@ -100,7 +100,7 @@ impl Plan {
     pub(super) fn slots(policy: &Policy) -> Vec<Slots> {
         let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let of = |reads: Reads| Slots {
-            segmentations: reads.segmentations.iter().copied().map(narrow).collect(),
+            segmentations: reads.segment_lists().map(narrow).collect(),
             categorical: reads
                 .targets
                 .iter()

@@ -139,7 +139,7 @@ impl Evaluator {
             let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
             let Some(rolling) = rolling.filter(|r| close.is_due(r)) else { continue };
             let counts = known.spec.layout(close.at).map_or(0, |l| l.total);
-            let left = rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
+            let left = rolling.advance(close.end, close.group, counts, close.reads.segment_lists().count());
             if let Some(layout) = known.spec.layout(close.at).filter(|_| !close.reads.kpis.is_empty()) {
                 rolling.remember(left, layout, &self.names, close);
             }

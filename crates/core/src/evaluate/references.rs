@@ -22,7 +22,7 @@ impl Rolling {
             let passed = |(from, to): (i64, i64)| (from, to.min(end).max(from));
             let spans = window.panes_of(*versus, close.end).into_iter().map(passed).collect();
             let pruned = if matches!(versus, Versus::Between(..)) { i64::MIN } else { self.pruned };
-            sum.slide_to(&self.panes, spans, (counts, close.reads.segmentations.len(), pruned));
+            sum.slide_to(&self.panes, spans, (counts, close.reads.segment_lists().count(), pruned));
         }
     }
 }

@@ -144,7 +144,7 @@ impl Worker {
                 match columns.predictions {
                     Some(batch) => {
                         events(tally, layout, batch, rows, which, &scratch.classes);
-                        if !reads.segmentations.is_empty() {
+                        if reads.has_decided_segments() {
                             counters.unsegmented +=
                                 predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
                         }

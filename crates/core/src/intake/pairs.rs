@@ -60,7 +60,8 @@ pub(super) fn count(
             tally.saw(pair.prediction.ts, ids.text(pair.row as usize), pair.prediction.stage);
             counters.unsegmented += match numbers {
                 Some(numbers) => {
-                    numbers.count(tally, layout, reads, spec.and_then(|spec| spec.baseline()).map(AsRef::as_ref))
+                    numbers.count(tally, layout, reads, spec.and_then(|spec| spec.baseline()).map(AsRef::as_ref));
+                    if reads.by_class && numbers.has_both() { numbers.by_segment(tally, reads, segments) } else { 0 }
                 }
                 None => add(tally, layout, reads, pair, segments),
             };
@@ -177,8 +178,31 @@ impl Numbers {
         !self.score.is_nan() && !self.label.is_nan()
     }
 
-    /// Adds its label to the distribution of labels, its error to the sums, and its classes to their matrix; no segment is counted.
-    fn count(self, tally: &mut OpenTally, layout: &Layout, reads: &Reads, baseline: Option<&Baseline>) -> u64 {
+    /// Adds its classes to the lists of its segments; returns in how many segmentations it has none.
+    fn by_segment(self, tally: &mut OpenTally, reads: &Reads, segments: &[u32]) -> u64 {
+        let (label, predicted, mut unsegmented) = (place(self.label), place(self.score), 0);
+        for (at, by) in reads.segmentations.iter().enumerate() {
+            let first = at * reads.lists();
+            let Some(code) = segments.get(*by).copied().filter(|code| *code < code::SPECIAL) else {
+                unsegmented += 1;
+                tally.unsegmented.get_mut(first).into_iter().for_each(|n| *n += 1);
+                continue;
+            };
+            // Of each class what it is against all others; what is of neither follows from the pairs of the segment.
+            if let Some(segment) = tally.segment(first + label, code) {
+                *(if label == predicted { &mut segment.confusion.tp } else { &mut segment.confusion.fn_ }) += 1;
+            }
+            if label != predicted
+                && let Some(segment) = tally.segment(first + predicted, code)
+            {
+                segment.confusion.fp += 1;
+            }
+        }
+        unsegmented
+    }
+
+    /// Adds its label to the distribution of labels, its error to the sums, and its classes to their matrix.
+    fn count(self, tally: &mut OpenTally, layout: &Layout, reads: &Reads, baseline: Option<&Baseline>) {
         if let (Some(block), false) = (layout.labels, self.label.is_nan()) {
             let known = baseline.and_then(|b| b.numeric(Target::Label));
             let is_class = baseline.is_some_and(|b| b.classes.is_some());
@@ -204,6 +228,5 @@ impl Numbers {
                 }
             }
         }
-        0
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::class_segments::by_name;
 use crate::baseline::Baseline;
 use crate::intake::names::EventNames;
 use crate::rule::types::Target;
@@ -23,6 +24,8 @@ pub struct ReferenceCounts<'a> {
     pub layout: &'a Layout,
     /// By segmentation of `Reads`: joined pairs of its segments, and decisions, each by name.
     segments: Vec<[BTreeMap<String, Confusion>; 2]>,
+    /// By segmentation and class, and then without a class.
+    class_segments: Vec<Vec<BTreeMap<String, Confusion>>>,
 }
 
 /// A target's counts in a reference.
@@ -41,16 +44,17 @@ impl<'a> ReferenceCounts<'a> {
         reads: &Reads,
         names: &EventNames,
     ) -> Self {
-        let by_name = |by: usize, s: usize, read: fn(&SegmentCounts) -> Confusion| {
-            let counted = (0_u32..).zip(tally.segments.get(s).into_iter().flatten());
+        let of_segments = |by: usize, s: usize, read: fn(&SegmentCounts) -> Confusion| {
+            let list = tally.segments.get(s * reads.lists());
+            let counted = (0_u32..).zip(list.into_iter().flatten());
             let each = counted.filter(|(_, counts)| read(counts).total() > 0);
             each.filter_map(|(code, counts)| Some((names.segment(by, code)?.to_owned(), read(counts)))).collect()
         };
         let of = |(s, by): (usize, &usize)| {
-            [by_name(*by, s, |counts| counts.confusion), by_name(*by, s, SegmentCounts::decisions)]
+            [of_segments(*by, s, |counts| counts.confusion), of_segments(*by, s, SegmentCounts::decisions)]
         };
         let segments = reads.segmentations.iter().enumerate().map(of).collect();
-        Self { tally, baseline, layout, segments }
+        Self { tally, baseline, layout, segments, class_segments: by_name(tally, reads, names) }
     }
 
     /// The counts of a segmentation of `Reads`, by name.
@@ -58,6 +62,13 @@ impl<'a> ReferenceCounts<'a> {
     pub fn segments(&self, at: usize, selection: bool) -> Option<&BTreeMap<String, Confusion>> {
         let [pairs, decisions] = self.segments.get(at)?;
         Some(if selection { decisions } else { pairs })
+    }
+
+    /// The counts of a segmentation of `Reads` of one class against all others, or of right and wrong ones.
+    #[must_use]
+    pub fn class_segments(&self, at: usize, class: Option<usize>) -> Option<&BTreeMap<String, Confusion>> {
+        let of_classes = self.class_segments.get(at)?;
+        class.map_or_else(|| of_classes.last(), |class| of_classes.get(class))
     }
 
     /// The counts of a block.

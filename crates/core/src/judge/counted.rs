@@ -15,17 +15,16 @@ use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::binning::Binning;
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, ClassCounts, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segment, Segments,
-    SumCounts, TargetReference, WindowCounts, filled,
+    Binned, Cells, ClassCounts, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segments, SumCounts,
+    TargetReference, WindowCounts, filled,
 };
 use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::calibration::Calibration;
-use crate::stats::fairness::Confusion;
 use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::measured::MeasuredCell;
-use crate::window::tally::{SegmentCounts, Tally};
+use crate::window::tally::Tally;
 
 /// Everything a window is judged by.
 pub struct JudgedWindow<'a> {
@@ -68,6 +67,10 @@ impl CountedWindow<'_, '_> {
 
     fn layout(&self) -> Option<&Layout> {
         self.reference.map(|(_, layout)| layout)
+    }
+
+    fn segmentation_name(&self, by: usize) -> &str {
+        self.window.policy.segments.get(by).map_or("", |segmentation| segmentation.name.as_str())
     }
 
     fn target_at(&self, target: Target) -> Option<usize> {
@@ -231,37 +234,15 @@ impl WindowCounts for CountedWindow<'_, '_> {
     }
 
     fn segments(&self, by: usize, selection: bool) -> Segments<'_> {
-        let window = self.window;
-        let at = window.reads.segmentations.binary_search(&by).ok();
-        let reference = match self.against {
-            Some(_) => at.and_then(|at| self.counts_in_reference()?.segments(at, selection)),
-            None => self.baseline().and_then(|baseline| {
-                if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) }
-            }),
-        };
-        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
-        let counted = at.and_then(|s| window.tally.segments.get(s));
-        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| read(c).total() > 0);
-        let mut each: Vec<Segment<'_>> = named
-            .filter_map(|(code, counts)| {
-                let name = window.names.segment(by, code)?;
-                let reference: Option<Confusion> = reference.and_then(|r| r.get(name)).copied();
-                Some(Segment { name, confusion: counts.confusion, predicted: counts.predicted, reference })
-            })
-            .collect();
-        each.sort_unstable_by_key(|s| s.name);
-        // Where both are counted, it is pairs that are counted without a segment.
-        let unsegmented = at
-            .filter(|s| window.reads.labelled.get(*s) != Some(&selection))
-            .and_then(|s| window.tally.unsegmented.get(s))
-            .copied()
-            .unwrap_or(0);
-        let name = window.policy.segments.get(by).map_or("", |s| s.name.as_str());
-        Segments { name, each, unsegmented, reference }
+        self.decided_segments(by, selection)
+    }
+
+    fn class_segments(&self, by: usize, class: Option<usize>) -> Segments<'_> {
+        self.segments_of_class(by, class)
     }
 
     fn segmentation(&self, by: usize) -> &str {
-        self.window.policy.segments.get(by).map_or("", |segmentation| segmentation.name.as_str())
+        self.segmentation_name(by)
     }
 
     fn each_segment(&self, by: usize, each: &mut dyn FnMut(&str, &dyn WindowCounts)) {

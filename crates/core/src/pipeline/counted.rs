@@ -99,6 +99,9 @@ struct Kept<'p> {
     /// Pairs of classes; left out as before there were such.
     #[serde(skip_serializing_if = "is_false")]
     classes: bool,
+    /// Whether classes are counted by segment; left out as before they were.
+    #[serde(skip_serializing_if = "is_false")]
+    by_class: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
     /// Segmentations with what is counted by segment of each; left out as before there were such.
@@ -177,6 +180,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         labels,
         numbers,
         classes,
+        by_class,
         sums,
         by_segment,
         // Predictions are always counted.
@@ -227,6 +231,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         labels,
         numbers,
         classes: classes > 0,
+        by_class,
         sums: sums.iter().filter_map(distribution).collect(),
         by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,

@@ -62,8 +62,8 @@ pub(super) fn misfit(task: Task, kind: &RuleKind, metric: &str) -> Option<String
             "{metric} is a metric of classes, and labels are numbers with `task: regression`: mae, rmse, mean_error, mape and r2 are of numbers"
         )),
         Task::Multiclass if kind.is_of_classes() => Some(format!(
-            "{metric} is a metric of two classes: with `task: multiclass` accuracy, balanced_accuracy, precision, recall and f1 are of several, and \
-             psi, js, hellinger and l_inf compare the prediction and the label"
+            "{metric} is a metric of two classes: with `task: multiclass` accuracy, balanced_accuracy, precision, recall and f1 are of several, gap and \
+             ratio compare them between segments, and psi, js, hellinger and l_inf compare the prediction and the label"
         )),
         Task::Binary | Task::Multiclass if kind.reads_numbers() => {
             Some(format!("{metric} is a metric of predicted numbers: write `task: regression` at the top"))

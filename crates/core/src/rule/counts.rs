@@ -49,6 +49,12 @@ pub trait WindowCounts {
     fn unseen_names(&self, target: Target) -> Vec<(u64, &str)>;
 
     fn segments(&self, by: usize, selection: bool) -> Segments<'_>;
+    /// The segments of a segmentation with the pairs of one class against all others, or without a class with the pairs that name the label's
+    /// class (as true positives) and those that name another (as false negatives); for rules with `Read::ClassSegmentation`.
+    fn class_segments(&self, by: usize, class: Option<usize>) -> Segments<'_> {
+        let _ = class;
+        self.segments(by, false)
+    }
     /// The name of a segmentation.
     fn segmentation(&self, by: usize) -> &str;
     /// Hands each segment that is compared by itself to `each`, by name, as a window of its own; for rules with `Read::BySegment`.
@@ -210,6 +216,7 @@ pub struct Segment<'c> {
 }
 
 /// The segments of one segmentation that have any counts, by name.
+#[derive(Default)]
 pub struct Segments<'c> {
     pub name: &'c str,
     pub each: Vec<Segment<'c>>,

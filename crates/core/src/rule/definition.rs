@@ -98,6 +98,8 @@ pub enum Read {
     Calibration,
     /// Predictions or pairs by segment.
     Segmentation(usize),
+    /// Labelled predictions of each class by segment: `WindowCounts::class_segments`.
+    ClassSegmentation(usize),
     /// The snapshot's labelled rows by segment, without which the rule cannot be judged.
     SnapshotSegments(usize),
     /// The score of labelled predictions.

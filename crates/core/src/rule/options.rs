@@ -170,8 +170,9 @@ fn except<L: ReadLimit>(
     Some(())
 }
 
-fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<Target>> {
-    let usable = |target: &Target| match subjects {
+/// Whether a rule on such subjects can look at a target.
+fn is_usable(target: Target, subjects: Subjects, names: &PolicyNames) -> bool {
+    match subjects {
         Subjects::Categories => matches!(target, Target::Categorical(_)),
         Subjects::Features { categorical: false } => {
             !matches!(target, Target::Categorical(_) | Target::Label | Target::Prediction)
@@ -181,8 +182,12 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
             other => !matches!(other, Target::Categorical(_) | Target::Prediction),
         },
         Subjects::Distributions => true,
-        _ => *target != Target::Label,
-    };
+        _ => target != Target::Label,
+    }
+}
+
+fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<Target>> {
+    let usable = |target: &Target| is_usable(*target, subjects, names);
     let items = if item.is_list() { item.list("feature names")? } else { vec![item.clone()] };
     if items.is_empty() {
         return item.fail("expected at least one subject: write `features`, `score`, or names of features");

@@ -2,6 +2,7 @@
 //! too small are named and left out; fewer than two that are not make a gap `insufficient`.
 
 mod bounds;
+mod by_class;
 mod gaps;
 mod listed;
 pub mod metrics;

@@ -117,7 +117,7 @@ impl Slots {
     pub fn of(policy: &Policy) -> Vec<Self> {
         let feature = |target: &Target| if let Target::Categorical(at) = target { Some(*at) } else { None };
         let of = |reads: Reads| Self {
-            segmentations: reads.segmentations.clone(),
+            segmentations: reads.segment_lists().collect(),
             categorical: reads.targets.iter().map(feature).collect(),
         };
         Reads::of(policy).into_iter().map(of).collect()

@@ -23,6 +23,8 @@ pub struct Reads {
     pub numbers: bool,
     /// Joined pairs of so many classes, by predicted class and label; 0 where no rule reads them.
     pub classes: usize,
+    /// Whether each segmentation has a list of segments for each class.
+    pub by_class: bool,
     /// Targets whose values are counted by segment too, each behind the segmentation, in order.
     pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
@@ -63,6 +65,10 @@ impl Reads {
                     Read::Distribution(target) => reads.targets.push(target),
                     Read::Sum(target) => reads.sums.push(target),
                     Read::Segmentation(by) => reads.segmentations.push(by),
+                    Read::ClassSegmentation(by) => {
+                        reads.segmentations.push(by);
+                        reads.by_class = true;
+                    }
                     Read::ScoreByLabel => reads.auc = true,
                     Read::Confusion => reads.confusion = true,
                     Read::Decisions => reads.decisions = true,
@@ -100,6 +106,23 @@ impl Reads {
     #[must_use]
     pub fn counts_predictions(&self) -> bool {
         self.predictions || self.pairs
+    }
+
+    /// Whether predictions count in their segments: of several classes none is positive.
+    #[must_use]
+    pub fn has_decided_segments(&self) -> bool {
+        !self.segmentations.is_empty() && !self.by_class
+    }
+
+    /// How many lists of segments a segmentation has: one, or one for each class.
+    #[must_use]
+    pub fn lists(&self) -> usize {
+        if self.by_class { self.classes.max(1) } else { 1 }
+    }
+
+    /// The segmentation of each list of segments, in the order of the lists.
+    pub fn segment_lists(&self) -> impl Iterator<Item = usize> + '_ {
+        self.segmentations.iter().flat_map(|by| std::iter::repeat_n(*by, self.lists()))
     }
 
     /// Whether the predicted class of every prediction is counted.
@@ -196,7 +219,7 @@ pub struct Layout {
     pub labels: Option<CellBlock>,
     /// By entry of `Reads::by_segment`: one block a segment that the baseline compares, of values the predictions carry.
     pub by_segment: Vec<Vec<CellBlock>>,
-    /// How many segmentations keep confusion counts.
+    /// How many lists of segments keep confusion counts.
     pub segmentations: usize,
     /// How many counts there are.
     pub total: usize,
@@ -251,7 +274,7 @@ impl Layout {
             decisions: reads.decisions.then(|| block(2)),
             labels: reads.labels.then(|| block(label_cells)),
             by_segment,
-            segmentations: reads.segmentations.len(),
+            segmentations: reads.segment_lists().count(),
             total,
         }
     }

@@ -106,11 +106,11 @@ pub struct Tally<C = u64> {
     pub features: u64,
     /// Joined pairs counted.
     pub pairs: u64,
-    /// Pairs or predictions without a segment, one count per segmentation.
+    /// Pairs or predictions without a segment, one count per list of segments, of which the first of a segmentation counts.
     pub unsegmented: Vec<u64>,
     /// By `Layout`.
     pub counts: Vec<C>,
-    /// By segmentation of `Reads::segmentations`, then by segment code.
+    /// By list of `Reads::segment_lists`, then by segment code.
     pub segments: Vec<Vec<SegmentCounts>>,
     /// Unseen categories: (index into `Reads::targets`, category code) to count.
     pub unseen: Map<(u32, u32), u64>,

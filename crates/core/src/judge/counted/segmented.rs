@@ -4,8 +4,10 @@ use super::super::against::ReferenceCells;
 use super::reference::beside;
 use super::{CountedWindow, Within};
 use crate::baseline::{Baseline, SegmentReference};
-use crate::rule::counts::{Distribution, WindowCounts};
+use crate::rule::counts::{Distribution, Segment, Segments, WindowCounts};
 use crate::rule::types::Target;
+use crate::stats::fairness::Confusion;
+use crate::window::tally::SegmentCounts;
 
 impl Within {
     /// The snapshot's values of a target in this segment.
@@ -15,6 +17,36 @@ impl Within {
 }
 
 impl CountedWindow<'_, '_> {
+    /// The segments of a segmentation that have any pairs, or decisions for rules on selection, by name.
+    pub(super) fn decided_segments(&self, by: usize, selection: bool) -> Segments<'_> {
+        let window = self.window;
+        let at = window.reads.segmentations.binary_search(&by).ok();
+        let reference = match self.against {
+            Some(_) => at.and_then(|at| self.counts_in_reference()?.segments(at, selection)),
+            None => self.baseline().and_then(|baseline| {
+                if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) }
+            }),
+        };
+        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
+        let counted = at.and_then(|s| window.tally.segments.get(s));
+        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| read(c).total() > 0);
+        let mut each: Vec<Segment<'_>> = named
+            .filter_map(|(code, counts)| {
+                let name = window.names.segment(by, code)?;
+                let reference: Option<Confusion> = reference.and_then(|r| r.get(name)).copied();
+                Some(Segment { name, confusion: counts.confusion, predicted: counts.predicted, reference })
+            })
+            .collect();
+        each.sort_unstable_by_key(|s| s.name);
+        // Where both are counted, it is pairs that are counted without a segment.
+        let unsegmented = at
+            .filter(|s| window.reads.labelled.get(*s) != Some(&selection))
+            .and_then(|s| window.tally.unsegmented.get(s))
+            .copied()
+            .unwrap_or(0);
+        Segments { name: self.segmentation_name(by), each, unsegmented, reference }
+    }
+
     /// Hands each segment that is compared to `each`, by name.
     pub(super) fn hand_segments(&self, by: usize, each: &mut dyn FnMut(&str, &dyn WindowCounts)) {
         let segmented = self.baseline().and_then(|baseline| baseline.segmented(by));

@@ -119,7 +119,10 @@ impl RuleKind {
     /// The segmentation of a rule over segments.
     #[must_use]
     pub fn segmentation(&self) -> Option<usize> {
-        self.read(|read| if let Read::Segmentation(by) = read { Some(by) } else { None })
+        self.read(|read| match read {
+            Read::Segmentation(by) | Read::ClassSegmentation(by) => Some(by),
+            _ => None,
+        })
     }
 
     /// The segmentation of a rule on who is selected: it counts every prediction with a decision, labelled or not.

@@ -53,6 +53,23 @@ impl<'w> ComparedSegments<'w> {
         }
     }
 
+    /// The segments of one class against all others, or without a class of right and wrong ones.
+    pub fn of_class(window: &'w dyn WindowCounts, by: usize, class: Option<usize>) -> Self {
+        let segments = window.class_segments(by, class);
+        Self {
+            window,
+            subject: segments.name,
+            confusions: segments.each.iter().map(|s| s.confusion).collect(),
+            each: segments.each,
+            unsegmented: segments.unsegmented,
+            selection: false,
+            shown: None,
+            min_samples: None,
+            design_effect: 1.0,
+            reference: segments.reference,
+        }
+    }
+
     /// The same, showing the metric that the rule names.
     pub fn showing(self, name: &'static str, metric: Metric) -> Self {
         Self { shown: Some((name, metric)), ..self }

@@ -6,10 +6,12 @@ use super::super::definition::{
     Bounds, Check, Counts, Definition, LimitForm, Minimum, Opt, Read, RuleKind, Subjects, Takes, Values,
 };
 use super::super::limits::{Limits, MIN_SAMPLES, Region, VERSUS};
+use super::super::multiclass::CLASS;
 use super::super::names::PolicyNames;
 use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
 use super::super::result::{Judged, bounded};
 use super::super::types::{Bound, Side};
+use super::by_class::ByClass;
 use super::listed::ComparedSegments;
 use super::{ADVICE, BASE, REFERENCE, over};
 use crate::stats::fairness::Rate;
@@ -25,14 +27,16 @@ static GAP: Definition = Definition {
     documentation: "The largest less the smallest value of a metric (`of`) over eligible segments, or with `reference` the largest difference to \
         the value of that segment. `best` is the segment with the value that is good for those who are judged: a high recall, a low \
         `fpr`; of `selection_rate` the two are `highest` and `lowest`. `lower` and `upper` are Newcombe's 95% interval. `of: selection_rate` reads no \
-        labels and counts every prediction with a decision.",
+        labels and counts every prediction with a decision. With `task: multiclass` it is of one `class` against all others, or of the class         that is worst (`class` in the result).",
     limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.05",
-    options: &[OF, REFERENCE, VERSUS, MIN_POSITIVES, MIN_SAMPLES],
-    parse: |definition, map, names| compared(definition, &GAP_OF_SELECTION, map, names),
+    options: &[OF, CLASS, REFERENCE, VERSUS, MIN_POSITIVES, MIN_SAMPLES],
+    parse: |definition, map, names| compared(definition, [&GAP_OF_SELECTION, &GAP_OF_CLASSES], map, names),
     ..BASE
 };
+/// Of a policy with classes.
+static GAP_OF_CLASSES: Definition = Definition { counts: Counts::Classes, ..GAP };
 static GAP_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..GAP };
 
 static RATIO: Definition = Definition {
@@ -43,9 +47,10 @@ static RATIO: Definition = Definition {
     bounds: Bounds::AboveZero,
     example: "0.8",
     values: Values::FromZero,
-    parse: |definition, map, names| compared(definition, &RATIO_OF_SELECTION, map, names),
+    parse: |definition, map, names| compared(definition, [&RATIO_OF_SELECTION, &RATIO_OF_CLASSES], map, names),
     ..GAP
 };
+static RATIO_OF_CLASSES: Definition = Definition { counts: Counts::Classes, ..RATIO };
 static RATIO_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..RATIO };
 
 const OF: Opt = Opt {
@@ -118,11 +123,13 @@ pub struct ComparedMetric {
     pub reference: Option<String>,
     pub min_positives: u64,
     pub min_samples: Option<u64>,
+    /// Of a policy with classes.
+    classes: Option<ByClass>,
 }
 
 fn compared(
     definition: &'static Definition,
-    of_selection: &'static Definition,
+    [of_selection, of_classes]: [&'static Definition; 2],
     map: &Map,
     names: &PolicyNames,
 ) -> Option<RuleKind> {
@@ -137,10 +144,27 @@ fn compared(
             "average_odds is a mean of gaps, and has neither a ratio nor a reference: write `gap: {of: average_odds, by: …, lt: …}`",
         );
     }
-    let definition = if of.is_selection() { of_selection } else { definition };
+    let metric = if let Compared::Metric(_, metric) = of { Some(metric) } else { None };
+    let classes = ByClass::read(metric, definition, map, names)?;
+    let definition = match &classes {
+        Some(_) => of_classes,
+        None if of.is_selection() => of_selection,
+        None => definition,
+    };
     let min_samples = MIN_SAMPLES.optional_whole(map);
     let (by, limits, reference, min_positives, min_samples) = (by?, limits?, reference?, min_positives?, min_samples?);
-    Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference, min_positives, min_samples }))
+    Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference, min_positives, min_samples, classes }))
+}
+
+impl ComparedMetric {
+    fn of_metric(&self, segments: &ComparedSegments<'_>, metric: Metric) -> Judged {
+        let reference = self.reference.as_deref();
+        if self.definition.name == RATIO.name {
+            segments.ratio(metric, self.limits, self.min_positives, reference)
+        } else {
+            segments.gap(metric, self.limits, self.min_positives, reference)
+        }
+    }
 }
 
 impl Check for ComparedMetric {
@@ -149,7 +173,10 @@ impl Check for ComparedMetric {
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Segmentation(self.by)]
+        match &self.classes {
+            Some(classes) => vec![Read::ClassSegmentation(self.by), Read::Classes(classes.names.len())],
+            None => vec![Read::Segmentation(self.by)],
+        }
     }
 
     fn bounds(&self) -> Vec<Bound> {
@@ -165,17 +192,18 @@ impl Check for ComparedMetric {
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        if let (Some(classes), Compared::Metric(name, metric)) = (&self.classes, self.of) {
+            let is_ratio = self.definition.name == RATIO.name;
+            return vec![classes.worst(is_ratio, |class| {
+                let segments = ComparedSegments::of_class(window, self.by, class).with_least(self.min_samples);
+                self.of_metric(&segments.showing(name, metric), metric)
+            })];
+        }
         let segments = ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0).with_least(self.min_samples);
         let Compared::Metric(name, metric) = self.of else {
             return vec![segments.average_odds(self.limits, self.min_positives)];
         };
-        let segments = segments.showing(name, metric);
-        let reference = self.reference.as_deref();
-        vec![if self.definition.name == RATIO.name {
-            segments.ratio(metric, self.limits, self.min_positives, reference)
-        } else {
-            segments.gap(metric, self.limits, self.min_positives, reference)
-        }]
+        vec![self.of_metric(&segments.showing(name, metric), metric)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -296,7 +324,17 @@ static AVERAGE_ODDS: Definition = Definition {
         let limits = Limits::read(definition, map);
         let (by, limits, min_positives, min_samples) = (by?, limits?, min_positives?, min_samples?);
         let of = Compared::AverageOdds;
-        Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference: None, min_positives, min_samples }))
+        let (reference, classes) = (None, None);
+        Some(RuleKind::new(ComparedMetric {
+            definition,
+            of,
+            by,
+            limits,
+            reference,
+            min_positives,
+            min_samples,
+            classes,
+        }))
     },
     ..BASE
 };

@@ -1,9 +1,10 @@
-//! `driftgate init`: drafts a policy from a training snapshot. `profile` reads the columns, `roles` finds out what each of them is for,
-//! `draft` writes the text.
+//! `driftgate init`: drafts a policy from a training snapshot. `profile` reads the columns, `roles` finds out what each of them is for, by what
+//! `outcomes` says that it can be, `draft` writes the text.
 
 mod draft;
 mod limits;
 pub(super) mod names;
+mod outcomes;
 mod profile;
 mod roles;
 mod sources;
@@ -19,6 +20,7 @@ use super::exit::{self, Failure};
 use super::terminal::{out, outln};
 use crate::snapshot as training;
 use draft::Draft;
+use driftgate_core::policy::Task;
 use limits::Limits;
 use roles::{Roles, Wishes};
 
@@ -28,7 +30,7 @@ const RAISES: usize = 12;
 /// Drafts a policy from a training snapshot, with a comment on each choice
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness; the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml\n  driftgate init --snapshot train.parquet --out policy.yaml --topic predictions --config-out driftgate.yaml"
+    after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness (errors or quality of another task); the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml\n  driftgate init --snapshot train.parquet --out policy.yaml --topic predictions --config-out driftgate.yaml"
 )]
 pub struct Args {
     /// Training snapshot: Parquet or CSV, or a folder of such
@@ -37,7 +39,10 @@ pub struct Args {
     /// Name of the model; default: the name of the snapshot's file
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Column with the model's scores, from 0 to 1; default: found by its name
+    /// What the model predicts
+    #[arg(long, value_name = "TASK", default_value = "binary")]
+    task: What,
+    /// Column with the model's scores, from 0 to 1, or of another task with what it predicts; default: found by its name
     #[arg(long, value_name = "COL")]
     score: Option<String>,
     /// Column with the labels; default: found by its name
@@ -63,6 +68,28 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     events: sources::Events,
+}
+
+/// What a model predicts.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum What {
+    /// One of two classes, by a score from 0 to 1
+    #[default]
+    Binary,
+    /// A number
+    Regression,
+    /// One of several classes
+    Multiclass,
+}
+
+impl What {
+    fn task(self) -> Task {
+        match self {
+            Self::Binary => Task::Binary,
+            Self::Regression => Task::Regression,
+            Self::Multiclass => Task::Multiclass,
+        }
+    }
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
@@ -117,6 +144,7 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     spinner.finish_and_clear();
     let profile = profile?;
     let wishes = Wishes {
+        task: args.task.task(),
         score: args.score.as_deref(),
         label: args.label.as_deref(),
         positive: args.positive.as_deref(),

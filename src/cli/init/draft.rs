@@ -8,6 +8,7 @@ use super::profile::{Column, Profile};
 use super::roles::{Label, Roles};
 use crate::cli::display;
 use driftgate_core::codec::number::short;
+use driftgate_core::policy::Task;
 
 /// What a draft is made of.
 pub struct Draft<'a> {
@@ -29,6 +30,20 @@ const SLO: &str = "  slo:
     rules:
     - latency_p95_ms: {id: p95, lt: 200}  # guess: what was promised to callers, in milliseconds
     - error_rate: {lt: 0.01, unit: fraction}  # guess: one request in a hundred
+";
+
+const ERRORS: &str = "  errors:
+    window: {size: 28d, slide: 7d}
+    rules:
+    - mae: {max_increase: {relative: 0.25}}  # guess: a quarter above the snapshot's, on which the model is better than on new rows
+    - rmse: {max_increase: {relative: 0.25}}  # guess: the same, where large errors weigh more
+";
+
+const QUALITY: &str = "  quality:
+    window: {size: 28d, slide: 7d}
+    rules:
+    - accuracy: {max_drop: 0.05}  # guess: below the snapshot's, on which the model is better than on new rows
+    - balanced_accuracy: {max_drop: 0.05}  # guess: the same, where rare classes weigh as much as frequent ones
 ";
 
 const ROLLBACK: &str = "
@@ -56,12 +71,22 @@ impl Draft<'_> {
     }
 
     fn can_judge_segments(&self) -> bool {
-        self.roles.score.is_some() && self.roles.label.is_some() && !self.roles.segments.is_empty()
+        self.roles.task == Task::Binary && self.can_judge_labels() && !self.roles.segments.is_empty()
+    }
+
+    /// Whether predictions can be compared with labels.
+    fn can_judge_labels(&self) -> bool {
+        self.roles.score.is_some() && self.roles.label.is_some()
+    }
+
+    /// Whether rules of the draft read labels.
+    fn reads_labels(&self) -> bool {
+        self.can_judge_segments() || self.roles.task != Task::Binary && self.can_judge_labels()
     }
 
     /// The label, where the policy says what its values mean or need not.
     fn label_in_snapshot(&self) -> Option<&Label> {
-        self.roles.label.as_ref().filter(|l| l.values.is_empty() || self.can_judge_segments())
+        self.roles.label.as_ref().filter(|l| l.values.is_empty() || self.reads_labels())
     }
 
     fn head(&self, out: &mut String) {
@@ -79,14 +104,16 @@ impl Draft<'_> {
         for unclear in &self.roles.unclear {
             let _ = writeln!(out, "# unclear: {}", one_line(unclear));
         }
-        let _ = writeln!(out, "apiVersion: driftgate/v1\nmodel: {}{guess}\n\nbaseline:", name(self.model));
+        let _ = writeln!(out, "apiVersion: driftgate/v1\nmodel: {}{guess}", name(self.model));
+        out.push_str(&self.task());
+        out.push_str("\nbaseline:\n");
         let _ = writeln!(
             out,
             "  snapshot: {}  # from this file's folder; {{version}} in it stands for the model's version",
             quoted(self.snapshot)
         );
         let columns = [
-            self.roles.score.map(|c| format!("score: {}", name(&c.name))),
+            self.roles.score.map(|c| format!("{}: {}", self.predicted(), name(&c.name))),
             self.label_in_snapshot().map(|l| format!("label: {}", name(&l.column))),
         ];
         let columns: Vec<String> = columns.into_iter().flatten().collect();
@@ -98,6 +125,24 @@ impl Draft<'_> {
         if !columns.is_empty() {
             let _ = writeln!(out, "  columns: {{{}}}", columns.join(", "));
         }
+    }
+
+    /// What the model predicts, where that is not one of two classes.
+    fn task(&self) -> String {
+        let classes: Vec<String> = self.roles.classes.iter().map(|class| name(class)).collect();
+        match self.roles.task {
+            Task::Binary => String::new(),
+            Task::Regression => "task: regression  # predicted numbers, and labels that are numbers\n".to_owned(),
+            Task::Multiclass => format!(
+                "task: multiclass\nclasses: [{}]  # those of the snapshot: add what predictions or labels may name beside them\n",
+                classes.join(", ")
+            ),
+        }
+    }
+
+    /// What the policy calls the column of predictions.
+    fn predicted(&self) -> &'static str {
+        if self.roles.task == Task::Multiclass { "prediction" } else { "score" }
     }
 
     fn features(&self, out: &mut String) {
@@ -132,7 +177,7 @@ impl Draft<'_> {
     }
 
     fn outcomes(&self, out: &mut String) {
-        if self.roles.score.is_some() {
+        if self.roles.score.is_some() && self.roles.task == Task::Binary {
             out.push_str("\nscore: {threshold: 0.5}  # guess: scores from here on are predicted positive\n");
         }
         let segments: Vec<String> = self.roles.segments.iter().map(|s| name(s)).collect();
@@ -143,11 +188,12 @@ impl Draft<'_> {
                 segments.join(", ")
             );
         } else if !segments.is_empty() {
-            let _ = writeln!(
-                out,
-                "\n# segments: [{}]  # to compare, once there are scores and labels",
-                segments.join(", ").replace('\n', " ")
-            );
+            let why = match self.roles.task {
+                Task::Binary => "to compare, once there are scores and labels",
+                Task::Regression => "for `by` of rules on features and the score",
+                Task::Multiclass => "for `by`, and for gap and ratio of classes",
+            };
+            let _ = writeln!(out, "\n# segments: [{}]  # {why}", segments.join(", ").replace('\n', " "));
         }
         if let Some(label) = &self.roles.label {
             let values: Vec<String> =
@@ -155,7 +201,7 @@ impl Draft<'_> {
             let values = if values.is_empty() { String::new() } else { format!(", values: {{{}}}", values.join(", ")) };
             let guess = if label.guessed { "which value is 1, and " } else { "" };
             // Labels make predictions need an id.
-            let mark = if self.can_judge_segments() { "" } else { "# " };
+            let mark = if self.reads_labels() { "" } else { "# " };
             let _ = writeln!(
                 out,
                 "\n{mark}labels: {{horizon: 30d, attribute: label_time, lateness: 1h{}}}  # guess: {guess}how long after its prediction a label comes",
@@ -182,7 +228,11 @@ impl Draft<'_> {
                 "the customary limits: 0.1 has moved, 0.2 has moved far"
             }
         );
-        if self.roles.score.is_some() {
+        if self.roles.score.is_some() && self.roles.task == Task::Multiclass {
+            out.push_str(
+                "    - psi: {id: psi_prediction, of: prediction, lt: 0.2, warn: 0.1}  # of the predicted classes\n",
+            );
+        } else if self.roles.score.is_some() {
             let limit = self.limits.psi_score.unwrap_or(limits::PSI);
             let warn = (limit * 50.0).round() / 100.0;
             let _ =
@@ -204,9 +254,24 @@ impl Draft<'_> {
             short(self.limits.missing_all)
         );
         out.push_str("    - invalid_rate: {of: features, lte: 0.01}  # a changed type upstream\n");
-        self.fairness(out);
+        match self.quality() {
+            Some((_, rules)) => out.push_str(rules),
+            None => self.fairness(out),
+        }
         if self.slo {
             out.push_str(SLO);
+        }
+    }
+
+    /// The group on predictions beside their labels, of a task that has one, and its name.
+    fn quality(&self) -> Option<(&'static str, &'static str)> {
+        match self.roles.task {
+            Task::Regression if self.can_judge_labels() => Some(("errors", ERRORS)),
+            Task::Multiclass if self.can_judge_labels() => Some(("quality", QUALITY)),
+            Task::Regression | Task::Multiclass => {
+                Some(("", "  # no group on errors: it needs predictions and labels, named with --score and --label\n"))
+            }
+            Task::Binary => None,
         }
     }
 
@@ -233,7 +298,12 @@ impl Draft<'_> {
     }
 
     fn transitions(&self, out: &mut String) {
-        let fairness = if self.can_judge_segments() { ", fairness" } else { "" };
+        let fairness = match self.quality() {
+            Some(("", _)) => String::new(),
+            Some((group, _)) => format!(", {group}"),
+            None if self.can_judge_segments() => ", fairness".to_owned(),
+            None => String::new(),
+        };
         let (slo, watched) = if self.slo { (", slo", "slo") } else { ("", "drift") };
         let _ = write!(
             out,

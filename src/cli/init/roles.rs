@@ -1,11 +1,16 @@
 //! Which column is what: by what was said, by names, by types and by how many values differ. Everything that is no
 //! feature is left out for a reason.
 
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 
 use super::names::{self, Output};
+pub use super::outcomes::Label;
+use super::outcomes::{is_hard, is_plain, label, no_classes, no_numbers, no_score};
 use super::profile::{Column, Kind, Profile};
 use crate::source::columns::quoted;
+use driftgate_core::policy::Task;
 
 /// Whole numbers with at most so many values are categories.
 const FEW: usize = 12;
@@ -24,49 +29,10 @@ const TEXT_ROWS: u64 = 50;
 /// Names that mean something else wherever a feature is named.
 const RESERVED: [&str; 3] = ["score", "label", "features"];
 
-/// Words for the class that scores are high for, and for the other one.
-const POSITIVE: [&str; 18] = [
-    "1",
-    "true",
-    "yes",
-    "y",
-    "t",
-    "positive",
-    "pos",
-    "fraud",
-    "bad",
-    "default",
-    "churn",
-    "chargeback",
-    "churned",
-    "exited",
-    "survived",
-    "spam",
-    "defaulted",
-    "attrited customer",
-];
-const NEGATIVE: [&str; 16] = [
-    "0",
-    "false",
-    "no",
-    "n",
-    "f",
-    "negative",
-    "neg",
-    "good",
-    "ok",
-    "legit",
-    "settled",
-    "normal",
-    "ham",
-    "stayed",
-    "retained",
-    "existing customer",
-];
-
 /// What was said on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes<'a> {
+    pub task: Task,
     pub score: Option<&'a str>,
     pub label: Option<&'a str>,
     /// The label's value that means 1.
@@ -77,19 +43,12 @@ pub struct Wishes<'a> {
 /// Asks which of some answers is right; `None` if there is no answer.
 pub type Ask<'a> = &'a mut dyn FnMut(&str, &[String]) -> Option<usize>;
 
-/// A column of outcomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
-    pub column: String,
-    /// Texts and whether they mean 1; empty where the values are 0 and 1 anyway.
-    pub values: Vec<(String, bool)>,
-    /// Which text means 1 does not show in it.
-    pub guessed: bool,
-}
-
 /// Every column's part.
 #[derive(Clone, Debug, Default)]
 pub struct Roles<'p> {
+    pub task: Task,
+    /// Of a model of several classes: those that labels and predictions name.
+    pub classes: Vec<String>,
     pub score: Option<&'p Column>,
     pub label: Option<Label>,
     pub numeric: Vec<&'p Column>,
@@ -109,13 +68,15 @@ impl<'p> Roles<'p> {
     /// A named column that is not there or cannot be what it is said to be; a file without features.
     pub fn of(profile: &'p Profile, wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<Self> {
         let columns = &profile.columns;
-        let mut roles = Self::default();
+        let mut roles = Self { task: wishes.task, ..Self::default() };
         for name in wishes.ids.iter().map(String::as_str) {
             find(columns, name, "--id")?;
         }
         let is_id = |c: &Column| wishes.ids.contains(&c.name);
         roles.find_label(columns, wishes, ask)?;
         roles.find_score(columns, wishes, ask)?;
+        roles.find_classes(columns)?;
+        roles.note_other_task(columns, wishes);
         let score = roles.score.map(|c| c.name.as_str());
         for column in columns {
             let name = column.name.as_str();
@@ -140,7 +101,7 @@ impl<'p> Roles<'p> {
     /// The column of outcomes: the one that was said, the likeliest by its name, or the last one if it could be.
     fn find_label(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<()> {
         let found = if let Some(name) = wishes.label {
-            Some(label(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
+            Some(self.label_of(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
         } else {
             self.likely_label(columns, wishes, &mut *ask)
         };
@@ -178,13 +139,15 @@ impl<'p> Roles<'p> {
     /// The likeliest label by names, by values and by its place.
     fn likely_label(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> Option<Label> {
         let may = |c: &&Column| !wishes.ids.contains(&c.name) && wishes.score != Some(c.name.as_str());
-        let may = |c: &&Column| may(c) && names::output(&c.name).is_none() && label(c).is_ok();
+        let may = |c: &&Column| may(c) && names::output(&c.name).is_none() && self.label_of(c).is_ok();
         let mut named: Vec<(usize, &Column)> =
             columns.iter().filter(may).filter_map(|c| Some((names::outcome(&c.name)?, c))).collect();
         named.sort_by_key(|(rank, _)| *rank);
         let is_input = |c: &&Column| names::output(&c.name).is_none() && !wishes.ids.contains(&c.name);
         let last =
             columns.iter().rfind(is_input).filter(may).filter(|c| label(c).is_ok_and(|l| !l.guessed) && is_plain(c));
+        // Any column could hold numbers, or one of several classes.
+        let last = last.filter(|_| self.task == Task::Binary);
         let sure = match named.as_slice() {
             [(_, only)] => names::is_outcome(&only.name) || last.is_none_or(|l| l.name == only.name),
             named => named.first().is_some_and(|(_, c)| names::is_outcome(&c.name)),
@@ -193,7 +156,7 @@ impl<'p> Roles<'p> {
         likely.extend(last.filter(|l| likely.iter().all(|c| c.name != l.name)));
         let chosen =
             if sure { likely.first().copied() } else { self.choose("label", "says what happened", &likely, ask) };
-        chosen.and_then(|c| label(c).ok())
+        chosen.and_then(|c| self.label_of(c).ok())
     }
 
     /// The column of scores: the one that was said, or of the model's outputs by their names the likeliest that holds
@@ -201,7 +164,7 @@ impl<'p> Roles<'p> {
     fn find_score(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<()> {
         if let Some(name) = wishes.score {
             let column = find(columns, name, "--score")?;
-            if let Some(why) = no_score(column) {
+            if let Some(why) = self.no_score(column) {
                 return Err(anyhow!("--score {name:?}: {why}"));
             }
             self.score = Some(column);
@@ -210,14 +173,64 @@ impl<'p> Roles<'p> {
         let label = self.label.as_ref().map(|l| l.column.as_str());
         let may = |c: &&Column| !wishes.ids.contains(&c.name) && label != Some(c.name.as_str());
         let outputs = columns.iter().filter(may).filter_map(|c| Some((names::output(&c.name)?, c)));
-        let fits =
-            |(output, c): &(Output, &Column)| *output != Output::OtherClass && no_score(c).is_none() && !is_hard(c);
+        let is_right = |c: &Column| self.task == Task::Multiclass || !is_hard(c);
+        let fits = |(output, c): &(Output, &Column)| {
+            *output != Output::OtherClass && self.no_score(c).is_none() && is_right(c)
+        };
         let mut found: Vec<(Output, &Column)> = outputs.filter(fits).collect();
         found.sort_by_key(|(output, _)| *output);
         let best = found.first().map(|(output, _)| *output);
         let likely: Vec<&Column> = found.iter().filter(|(output, _)| Some(*output) == best).map(|(_, c)| *c).collect();
         self.score = self.choose("score", "holds the model's scores", &likely, ask);
         Ok(())
+    }
+
+    /// A column as the outcomes of the task, or why it is none.
+    fn label_of(&self, column: &Column) -> Result<Label, String> {
+        let plain = || Label { column: column.name.clone(), values: Vec::new(), guessed: false };
+        match self.task {
+            Task::Binary => label(column),
+            Task::Regression => no_numbers(column).map_or_else(|| Ok(plain()), Err),
+            Task::Multiclass => no_classes(column).map_or_else(|| Ok(plain()), Err),
+        }
+    }
+
+    /// Why a column holds no scores or predictions of the task.
+    fn no_score(&self, column: &Column) -> Option<String> {
+        match self.task {
+            Task::Binary => no_score(column),
+            Task::Regression => no_numbers(column),
+            Task::Multiclass => no_classes(column),
+        }
+    }
+
+    /// The classes that labels and predictions name.
+    fn find_classes(&mut self, columns: &[Column]) -> anyhow::Result<()> {
+        if self.task != Task::Multiclass {
+            return Ok(());
+        }
+        let label = self.label.as_ref().map(|label| label.column.as_str());
+        let named = columns.iter().filter(|c| label == Some(c.name.as_str())).chain(self.score);
+        let classes: BTreeSet<&String> = named.flat_map(|c| &c.values).collect();
+        self.classes = classes.into_iter().cloned().collect();
+        if self.classes.len() < 2 {
+            return Err(anyhow!("no column of labels or predictions was found: name them with --label and --score"));
+        }
+        Ok(())
+    }
+
+    /// Says of a column that is called an outcome and has more than two values how it would be one.
+    fn note_other_task(&mut self, columns: &[Column], wishes: &Wishes<'_>) {
+        if self.task != Task::Binary || self.label.is_some() || wishes.label.is_some() {
+            return;
+        }
+        let outcome = columns.iter().find(|c| names::is_outcome(&c.name) && c.distinct > 2);
+        let numbers = outcome.filter(|c| no_numbers(c).is_none() && c.distinct > FEW);
+        if let Some(column) = outcome {
+            let task = if numbers.is_some() { "regression" } else { "multiclass" };
+            let name = quoted(std::slice::from_ref(&column.name));
+            self.unclear.push(format!("{name} has {} values: as labels they need --task {task}", column.distinct));
+        }
     }
 
     /// The first of some likely columns, or the answer; notes what is unclear if there is no answer.
@@ -245,68 +258,6 @@ fn find<'p>(columns: &'p [Column], name: &str, flag: &str) -> anyhow::Result<&'p
     let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
     let found = columns.iter().find(|c| c.name == name);
     found.ok_or_else(|| anyhow!("{flag}: there is no column {name:?}; there are {}", quoted(&names)))
-}
-
-fn is_number(column: &Column) -> bool {
-    matches!(column.kind, Kind::Whole | Kind::Number)
-}
-
-fn no_score(column: &Column) -> Option<String> {
-    if !is_number(column) {
-        return Some("it holds no numbers".to_owned());
-    }
-    (column.min < 0.0 || column.max > 1.0).then(|| "its numbers are not from 0 to 1".to_owned())
-}
-
-/// Whether both values of a column are words of outcomes, or 0 and 1.
-fn is_plain(column: &Column) -> bool {
-    let words = POSITIVE.iter().chain(&NEGATIVE);
-    column.kind != Kind::Text || column.values.iter().all(|v| words.clone().any(|w| v.trim().eq_ignore_ascii_case(w)))
-}
-
-/// Whether a column of a model's outputs holds classes, not how sure it is.
-fn is_hard(column: &Column) -> bool {
-    column.distinct <= 2 || !is_number(column)
-}
-
-/// A column as outcomes, or why it is none.
-fn label(column: &Column) -> Result<Label, String> {
-    let of = |values, guessed| Label { column: column.name.clone(), values, guessed };
-    if column.distinct != 2 {
-        let why = "two values are needed, since binary outcomes are judged";
-        return Err(format!("{} values differ; {why}", column.distinct));
-    }
-    match (&column.kind, column.values.as_slice()) {
-        (Kind::Bool, _) => Ok(of(Vec::new(), false)),
-        (Kind::Whole, _) if column.min >= 0.0 && column.max <= 1.0 => Ok(of(Vec::new(), false)),
-        // 1 among two numbers beside it is the outcome; of 1 and 2 either may be.
-        (Kind::Whole, [first, second]) => {
-            let one = |text: &str| text.parse() == Ok(1.0_f64);
-            let first_is_positive = one(first) && column.min < 0.0;
-            let known = column.min < 0.0 && (one(first) || one(second));
-            Ok(of(vec![(first.clone(), first_is_positive), (second.clone(), !first_is_positive)], !known))
-        }
-        (Kind::Text, [first, second]) => {
-            let says = |words: &[&str], value: &String| {
-                let value = value.trim().trim_end_matches('.');
-                let above = value.starts_with('>') && words.contains(&"1");
-                let below = value.starts_with('<') && words.contains(&"0");
-                above || below || words.iter().any(|w| value.eq_ignore_ascii_case(w))
-            };
-            let first_is_positive = match (says(&POSITIVE, first), says(&POSITIVE, second)) {
-                (true, false) => Some(true),
-                (false, true) => Some(false),
-                _ => match (says(&NEGATIVE, first), says(&NEGATIVE, second)) {
-                    (true, false) => Some(false),
-                    (false, true) => Some(true),
-                    _ => None,
-                },
-            };
-            let positive = first_is_positive.unwrap_or(false);
-            Ok(of(vec![(first.clone(), positive), (second.clone(), !positive)], first_is_positive.is_none()))
-        }
-        _ => Err("its values are neither two whole numbers nor two texts".to_owned()),
-    }
 }
 
 /// Why a column is no feature.

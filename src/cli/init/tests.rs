@@ -12,6 +12,7 @@ fn args(snapshot: &Path) -> Args {
         events: sources::Events::default(),
         snapshot: snapshot.to_owned(),
         model: None,
+        task: What::Binary,
         score: None,
         label: None,
         positive: None,
@@ -389,4 +390,52 @@ fn no_rule_of_a_draft_alarms_too_often() {
         .collect();
     assert_eq!(said, [], "{draft}");
     assert!(draft.contains("above the customary 0.2"), "{draft}");
+}
+
+#[test]
+fn a_snapshot_of_predicted_numbers() {
+    let text = csv("dep_delay,carrier,prediction,label", |i| {
+        format!("{},{},{},{}", third(i), ["AA", "UA", "DL"][i % 3], third(i) * 2.0 - 5.0, third(i) * 2.0)
+    });
+    let (draft, policy) = drafted(&text, |args| (args.task, args.promotion) = (What::Regression, true));
+    assert_eq!(policy.task, Task::Regression);
+    assert_eq!(
+        (&policy.features.numeric, &policy.features.categorical),
+        (&vec!["dep_delay".into()], &vec!["carrier".into()])
+    );
+    let columns = (policy.baseline.score_column.as_deref(), policy.baseline.label_column.as_deref());
+    assert_eq!(columns, (Some("prediction"), Some("label")), "{draft}");
+    let groups: Vec<&str> = policy.groups.iter().map(|g| g.name.as_str()).collect();
+    assert_eq!((groups, policy.transitions[1].checks.len()), (vec!["drift", "errors"], 2), "{draft}");
+    // Without the task it is said how the labels would be ones.
+    let (draft, policy) = drafted(&text, |_| {});
+    assert!(policy.baseline.label_column.is_none());
+    assert!(draft.contains("# unclear: \"label\" has 200 values: as labels they need --task regression"), "{draft}");
+    let why = refused(&text, |args| (args.task, args.label) = (What::Regression, Some("carrier".into())));
+    assert!(why.contains("--label \"carrier\": it holds no numbers"), "{why}");
+    // Labels alone are no reason for a rule on errors.
+    let (draft, policy) =
+        drafted(&csv("a,label", |i| format!("{},{}", i % 50, third(i))), |args| args.task = What::Regression);
+    assert!(policy.groups.len() == 1 && draft.contains("# no group on errors"), "{draft}");
+}
+
+#[test]
+fn a_snapshot_of_several_classes() {
+    let classes = ["on_time", "late", "very late", "late"];
+    let text = csv("dep_delay,carrier,predicted,label", |i| {
+        format!("{},{},{},{}", third(i), ["AA", "UA"][i % 2], classes[i % 4], classes[(i + i % 7 / 6) % 3])
+    });
+    let (draft, policy) = drafted(&text, |args| (args.task, args.slo) = (What::Multiclass, true));
+    assert_eq!(policy.classes, ["late", "on_time", "very late"], "{draft}");
+    let columns = (policy.baseline.score_column.as_deref(), policy.baseline.label_column.as_deref());
+    assert_eq!(columns, (Some("predicted"), Some("label")), "{draft}");
+    let groups: Vec<&str> = policy.groups.iter().map(|g| g.name.as_str()).collect();
+    assert_eq!(groups, ["drift", "quality", "slo"], "{draft}");
+    assert!(policy.rules().any(|rule| rule.id == "psi_prediction"), "{draft}");
+    let (draft, _) = drafted(&text, |_| {});
+    assert!(draft.contains("has 3 values: as labels they need --task multiclass"), "{draft}");
+    let why = refused(&text, |args| (args.task, args.label) = (What::Multiclass, Some("dep_delay".into())));
+    assert!(why.contains("classes are at most 20 texts or whole numbers"), "{why}");
+    let why = refused(&csv("a,b", |i| format!("{},{}", i % 50, third(i))), |args| args.task = What::Multiclass);
+    assert!(why.contains("no column of labels or predictions was found"), "{why}");
 }

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ._report import Report
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -33,6 +35,40 @@ class Outcome:
     def signals(self) -> list[dict[str, Any]]:
         """The signals, parsed."""
         return _parsed(self.signal_lines)
+
+    @cached_property
+    def report(self) -> Report:
+        """The page of these verdicts, which a notebook shows."""
+        return Report.of(self.verdict_lines, "driftgate report")
+
+    def frame(self) -> Any:
+        """A DataFrame of pandas with a row for each result of each verdict: window, rule, subject, status, value.
+
+        pandas has to be installed.
+        """
+        import pandas
+
+        rows = [
+            {
+                "start": verdict["window"]["start"],
+                "end": verdict["window"]["end"],
+                "complete": verdict["window"]["complete"],
+                "version": verdict["version"],
+                "group": verdict["group"],
+                **{key: result.get(key) for key in ("rule", "subject", "status", "value", "limit", "n", "reason")},
+            }
+            for verdict in self.verdicts
+            for result in verdict["results"]
+        ]
+        columns = ("start", "end", "complete", "version", "group")
+        columns += ("rule", "subject", "status", "value", "limit", "n", "reason")
+        found = pandas.DataFrame(rows, columns=list(columns))
+        for end in ("start", "end"):
+            found[end] = pandas.to_datetime(found[end], utc=True)
+        return found
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     @classmethod
     def read(cls, verdicts: Path, signals: Path, said: bytes) -> Outcome:

@@ -36,12 +36,12 @@ fn flights() -> Folder {
 #[track_caller]
 fn passes(python: &Path, suite: &str, flights: Option<&Folder>) {
     let of_flights = flights.map(|folder| ("DRIFTGATE_TEST_FLIGHTS", folder.path("").into_os_string()));
-    runs(python, suite, of_flights);
+    runs(python, suite, of_flights.as_slice());
 }
 
-/// The same with one more variable of the environment.
+/// The same with more variables of the environment.
 #[track_caller]
-fn runs(python: &Path, suite: &str, variable: Option<(&str, std::ffi::OsString)>) {
+fn runs(python: &Path, suite: &str, variables: &[(&str, std::ffi::OsString)]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
         .args(["-m", "unittest", "--verbose", suite])
@@ -49,7 +49,7 @@ fn runs(python: &Path, suite: &str, variable: Option<(&str, std::ffi::OsString)>
         .env("PYTHONPATH", root.join("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DRIFTGATE_BINARY", env!("CARGO_BIN_EXE_driftgate"))
-        .envs(variable)
+        .envs(variables.iter().cloned())
         .output()
         .unwrap_or_else(|e| panic!("{} cannot be run: {e}", python.display()));
     let said = String::from_utf8_lossy(&output.stderr);
@@ -68,26 +68,69 @@ fn the_passes_take_and_give_bytes_and_refuse_what_does_not_fit() {
     passes(Path::new("python3"), "test_passes", None);
 }
 
+/// A model that anybody's events can block, and whose owner approves.
+const SHOP: &str = "apiVersion: driftgate/v1
+model: shop
+baseline: {snapshot: train.csv}
+features: {numeric: [a]}
+min_samples: 20
+lateness: 0s
+checks:
+  drift:
+    window: {size: 1h, slide: 1h}
+    rules:
+    - mean: {of: a, lte: 12}
+transitions:
+- {from: staging, to: prod, checks: [drift], approvals: {roles: {owner: 1}}}
+";
+
+/// The interpreter that has pandas, polars, pyarrow and what runs notebooks.
+fn notebooks() -> PathBuf {
+    interpreter("notebooks", "pandas, polars, pyarrow and nbclient are")
+}
+
+#[test]
+fn tables_are_judged_and_published_as_files_are() {
+    let variables = [("DRIFTGATE_TEST_BROKERS", brokers().into()), ("DRIFTGATE_TEST_TOPIC", topic("tables", 1).into())];
+    runs(&notebooks(), "test_tables", &variables);
+}
+
+#[test]
+fn the_notebooks_run() {
+    runs(&notebooks(), "test_notebooks", &[]);
+}
+
 #[test]
 fn the_client_asks_and_tells_a_daemon_and_says_what_it_refuses() {
     let folder = Folder::new();
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flights/policy-core.yaml");
     std::fs::copy(policy, folder.path("policy-core.yaml")).unwrap();
     let of = |name: &str, role: &str| format!("{name}-secret-of-these-tests-0123456789 {role} * {name}\n");
-    folder.write_secret("tokens", of("operator", "operator") + &of("reader", "viewer"));
+    folder
+        .write_secret("tokens", of("operator", "operator") + &of("reader", "viewer") + &of("owner", "approver:owner"));
+    folder.write("shop.yaml", SHOP);
+    folder
+        .write("train.csv", (0..100).map(|i| format!("{}\n", 9 + i % 3)).fold("a\n".to_owned(), |all, row| all + &row));
+    let (predictions, labels) = (topic("client", 1), topic("client-labels", 1));
     folder.write(
         "driftgate.yaml",
         format!(
-            "policies: [policy-core.yaml]\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: {}, kind: predictions}}, {{topic: {}, kind: labels}}]\n\
-             http: {{listen: \"127.0.0.1:0\", tokens_file: tokens}}\nregistry: {{embedded: {{path: r.db}}}}\nstate: {{path: state}}\n",
+            "policies: [policy-core.yaml, shop.yaml]\nkafka: {{brokers: \"{}\"}}\n\
+             sources: [{{topic: {predictions}, kind: predictions}}, {{topic: {labels}, kind: labels}}]\n\
+             http: {{listen: \"127.0.0.1:0\", tokens_file: tokens}}\nregistry: {{embedded: {{path: r.db}}}}\nstate: {{path: state}}\n\
+             history: {{path: history}}\n",
             brokers(),
-            topic("client", 1),
-            topic("client-labels", 1)
         ),
     );
     let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
     wait_for("the daemon to be ready", || (daemon.get("/ready").0 == 200).then_some(()));
-    runs(Path::new("python3"), "test_client", Some(("DRIFTGATE_TEST_DAEMON", daemon.url.clone().into())));
+    let variables = [
+        ("DRIFTGATE_TEST_DAEMON", daemon.url.clone().into()),
+        ("DRIFTGATE_TEST_BROKERS", brokers().into()),
+        ("DRIFTGATE_TEST_TOPIC", predictions.into()),
+        ("DRIFTGATE_TEST_FOLDER", folder.path("").into_os_string()),
+    ];
+    runs(Path::new("python3"), "test_client", &variables);
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import http.server
+import json
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import driftgate
 from driftgate import ApiError, Client
 
 URL = os.environ["DRIFTGATE_TEST_DAEMON"]
 MODEL = "flight_delay"
+HOUR = 3_600_000
 
 
 def client(token: Optional[str] = "operator") -> Client:
@@ -87,6 +90,70 @@ class AgainstTheDaemon(unittest.TestCase):
         )
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertIn("may not go to prod", ran.stdout)
+
+
+class ABlock(unittest.TestCase):
+    """A version whose events block it, from the first of them to prod."""
+
+    def waited(self, what: str, ask: Callable[[], Any]) -> Any:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            found = ask()
+            if found:
+                return found
+            time.sleep(0.2)
+        self.fail(f"no {what} in a minute")
+
+    def test_a_block_is_explained_overridden_ended_and_the_version_promoted(self) -> None:
+        operator, owner, folder = client(), client("owner"), Path(os.environ["DRIFTGATE_TEST_FOLDER"])
+        operator.register("shop", "0", stage="prod")
+        digests = {"data_snapshot": "sha256:" + "1" * 64, "artifact_digest": "sha256:" + "3" * 64}
+        operator.register("shop", "1", stage="staging", evidence={**digests, "code_commit": "2" * 40})
+        # The last window to close ended at most two hours ago.
+        start = int(time.time()) * 1000 // HOUR * HOUR - 4 * HOUR
+        events = [
+            {"model": "shop", "version": "1", "prediction_id": f"{hour}-{i}", "ts": start + hour * HOUR + i * 1000}
+            | {"features": {"a": 20 if hour == 2 else 10}}
+            for hour in range(4)
+            for i in range(30)
+        ]
+        file = folder / "events.jsonl"
+        file.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+        to = {"brokers": os.environ["DRIFTGATE_TEST_BROKERS"], "kind": "predictions"}
+        said = driftgate.emit(file, os.environ["DRIFTGATE_TEST_TOPIC"], folder / "shop.yaml", **to)
+        self.assertEqual(said["published"], 120)
+        blocks = self.waited("block", lambda: operator.explain("shop", "1")["blocks"])
+        self.assertEqual([block["group"] for block in blocks], ["drift"])
+        explained = operator.explain("shop", "1")
+        self.assertEqual((explained["version"], explained["stages"]), ("1", ["staging"]))
+        self.assertEqual(explained["verdicts"][0]["results"][0]["value"], 20)
+
+        # The history is written a moment after the verdict.
+        def series() -> list[Any]:
+            found = operator.series("shop", "1", rule="drift/mean")["series"]
+            return [of for of in found if len(of["points"]) == 3]
+
+        found = self.waited("series of three windows", series)
+        self.assertEqual([point["value"] for point in found[0]["points"]], [10, 10, 20])
+        self.assertEqual((found[0]["rule"], found[0]["subject"]), ("drift/mean", "a"))
+        self.assertEqual(operator.gate("shop", "1")["verdict"], "block")
+
+        approved = owner.approve("shop", "1", comment="looked at")
+        self.assertEqual(approved["approval"]["actor"], "owner")
+        with self.assertRaises(ApiError) as refused:
+            operator.approve("shop", "1")
+        self.assertEqual(refused.exception.status, 403)
+        overridden = operator.override("shop", "1", "drift/mean", "a sale, which is known", lasts="24h")
+        self.assertEqual((overridden["override"]["rule"], overridden["override"]["actor"]), ("drift/mean", "operator"))
+        ended = operator.unblock("shop", "1", "a sale, which is known", group="drift")
+        self.assertEqual([block["group"] for block in ended["ended"]], ["drift"])
+        self.assertEqual(operator.explain("shop", "1")["blocks"], [])
+        self.assertEqual(len(operator.explain("shop", "1")["overrides"]), 1)
+        gate = operator.gate("shop", "1", wait=5)
+        self.assertTrue(gate["ok"], gate)
+        promoted = operator.promote("shop", "1", comment="approved by its owner")
+        self.assertTrue(promoted["ok"], promoted)
+        self.assertIn("prod", operator.explain("shop", "1")["stages"])
 
 
 def _blocks(text: str) -> Iterator[str]:

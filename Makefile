@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test release demo test soak simulation fuzz bench pictures lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,10 @@ soak: setup ## run the long fault tests as well
 
 simulation: setup-build ## run processes of a cluster against a model of the brokers, through every order of events within bounds, and random ones beyond
 	cargo test --release --locked -p driftgate-core --lib -- --include-ignored cluster::simulation shard::simulation
+
+simulate: setup ## simulate how often rules block without drift, and which shift they find: writes docs/reference/rules.md in some minutes
+	cargo build --release --locked --bin driftgate
+	.cache/notebooks/bin/python benches/simulate.py target/release/driftgate docs/reference/rules.md
 
 SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each

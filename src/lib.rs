@@ -5,8 +5,8 @@
 //!
 //! | | module | holds |
 //! |---|---|---|
-//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`], [`policies`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores; policy files |
-//! | edges | [`source`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; training snapshots; the key of the audit log; the files of a model |
+//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores |
+//! | edges | [`source`], [`policies`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; policy files; training snapshots; the key of the audit log; the files of a model |
 //! | | [`transaction`] | records and a committed offset in one Kafka transaction |
 //! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |

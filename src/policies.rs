@@ -1,4 +1,7 @@
-//! The one way from a policy's file to a policy: everything that reads one comes here, so that `extends` and `vars` mean the same everywhere.
+//! The one way from a policy's file to a policy: everything that reads one comes here, so that `extends` and `vars`, and classes that are left out,
+//! mean the same everywhere.
+
+mod classes;
 
 use std::path::Path;
 
@@ -24,15 +27,15 @@ pub fn read(path: &Path) -> anyhow::Result<Policy> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(text: &str, path: &Path) -> Result<Policy, PolicyErrors> {
-    policy::load(text, path, &extended)
+    policy::load(&classes::filled(text, path, &extended), path, &extended)
 }
 
-/// The text of a policy with what it extends and its variables filled in.
+/// The text of a policy with what it extends, its variables, and its classes filled in.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn merged(text: &str, path: &Path) -> Result<String, PolicyErrors> {
-    policy::merged(text, path, &extended)
+    policy::merged(&classes::filled(text, path, &extended), path, &extended)
 }
 
 fn extended(path: &Path) -> Result<String, String> {

@@ -75,6 +75,12 @@ fn folder(of: &Path, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
     Ok(())
 }
 
+/// Whatever matches a pattern, files and folders, in the order of their paths.
+#[must_use]
+pub fn matching_paths(pattern: &str) -> Vec<PathBuf> {
+    glob_with(pattern, MATCH).map(|found| found.flatten().collect()).unwrap_or_default()
+}
+
 /// What matches a pattern.
 fn matching(pattern: &str, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
     // `**.jsonl` means the same as `**/*.jsonl`.

@@ -89,6 +89,25 @@ fn every_week_of_classes_has_the_quality_of_scikit_learn() {
 }
 
 #[test]
+fn classes_that_are_left_out_are_those_of_the_snapshot() {
+    let replayed = |classes: &str| {
+        let folder = Folder::new();
+        let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
+        let line = text.lines().find(|line| line.starts_with("classes:")).unwrap().to_owned();
+        folder.write("policy.yaml", text.replace(&format!("{line}\n"), classes));
+        folder
+            .driftgate(&format!(
+                "replay --policy policy.yaml --predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet --verdicts v.jsonl"
+            ))
+            .exits(0);
+        folder.json_lines("v.jsonl").into_iter().map(|mut verdict| verdict["results"].take()).collect::<Vec<_>>()
+    };
+    let left_out = replayed("");
+    assert_eq!(left_out, replayed("classes: [late, on_time, very_late]\n"));
+    assert!(left_out.len() > 20);
+}
+
+#[test]
 fn carriers_differ_by_what_fairlearn_says() {
     let folder = Folder::new();
     let mut rules = String::new();
@@ -311,7 +330,12 @@ fn what_has_no_meaning_for_several_classes_is_refused() {
         (GAP, "gap: {of: recall, by: k, lt", "gap_lcb: {of: recall, by: k, lte", "gap_lcb is a metric of two classes"),
         ("    - recall: {gte: 0.7, class: d}\n", "", "", "unknown class \"d\""),
         ("    - recall: {gte: 0.7, class: a, average: macro}\n", "", "", "both `average` and `class`"),
-        (RULES, "classes: [a, b, c]\n", "", "needs the model's classes"),
+        (
+            RULES,
+            "classes: [a, b, c]\nbaseline: {snapshot: train.csv",
+            "baseline: {snapshot: nothing.csv",
+            "needs the model's classes",
+        ),
         (RULES, "[a, b, c]", "[a]", "expected 2 to 100 classes, read 1"),
         (RULES, "[a, b, c]", "[a, b, a]", "the class \"a\" stands twice"),
         (RULES, "{prediction: p", "{score: p", "write `prediction` in place of `score`"),

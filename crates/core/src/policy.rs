@@ -20,7 +20,7 @@ pub mod windows;
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
 pub use keys::{EVIDENCE_KINDS, SCHEMA_CHANGES};
 pub use parse::number_of;
-pub use parse::{load, merged, parse};
+pub use parse::{load, merged, parse, without_classes};
 pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use task::Task;

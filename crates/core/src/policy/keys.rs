@@ -143,7 +143,7 @@ pub static POLICY: Mapping = mapping(
             "classes",
             NAMES,
             "",
-            "Of `task: multiclass`, from 2 to 100: what predictions and labels name. Of equal `scores` the first in this order is predicted.",
+            "Of `task: multiclass`, from 2 to 100: what predictions and labels name; those of the labels in the snapshot files at hand, in order, where it is left out. Of equal `scores` the first in this order is predicted.",
         ),
         key(
             "metadata",

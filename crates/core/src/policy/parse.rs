@@ -50,6 +50,19 @@ pub fn merged(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<Strin
     })
 }
 
+/// Where the snapshot is of a policy of several classes that names none, whose labels say them; `None` of other policies, and of one with an error
+/// in what says so.
+#[must_use]
+pub fn without_classes(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Option<BaselineSpec> {
+    let found = yaml::read_extended(text, file, read, &[], |root, _| {
+        let map = root.map(&keys::POLICY.names())?;
+        let task = map.get("task").and_then(|item| task::read(&item));
+        let is_without = task == Some(Task::Multiclass) && map.get("classes").is_none();
+        map.get("baseline").filter(|_| is_without).and_then(|item| baseline(&item, task))
+    });
+    found.ok()
+}
+
 // Long: a line for each key of the file.
 fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let map = root.map(&keys::POLICY.names())?;

@@ -37,7 +37,7 @@ pub(super) fn classes(task: Option<Task>, map: &Map) -> Option<Vec<String>> {
     let Some(item) = item else {
         return map.item().fail(
             "`task: multiclass` needs the model's classes: write `classes: [a, b, c]`, all that predictions and labels name; of equal scores the \
-             first in this order is predicted",
+             first in this order is predicted. They may be left out where the snapshot is a file at hand with a column of 2 to 100 labels",
         );
     };
     let classes = item.texts("a list of classes such as [a, b, c]")?;

@@ -68,7 +68,7 @@ RULES = [
     Rule("selection_rate", "selection_rate: {max_increase: 0.05}", "value"),
     Rule("tpr_gap", "gap: {of: recall, by: s, lt: 0.1}", "segment"),
     Rule("tpr_gap_lcb", "gap_lcb: {of: recall, by: s, lte: 0.1}", "segment"),
-    Rule("estimated", "estimated: {of: accuracy, max_drop: 0.03}", "value"),
+    Rule("estimated", "estimated: {of: accuracy, max_drop: 0.03}", "spread"),
 ]
 TEXT = """# How often rules block without drift, and what they find
 
@@ -91,6 +91,7 @@ UNITS = {
     "missing": "share of missing values",
     "label": "share of labels of the other class",
     "segment": "the same in one of three segments",
+    "spread": "share of the spread that is lost",
 }
 
 
@@ -118,7 +119,7 @@ def rows(rng: np.random.Generator, n: int, unit: int = 1, kind: str = "", shift:
     x = normal(rng, n, unit)
     category = np.digitize(normal(rng, n, unit), [-1, 0, 0.5, 1.5]).astype(str)
     segment = np.digitize(normal(rng, n, unit), [-0.43, 0.43])
-    seen = x + shift if kind == "value" else x
+    seen = x + shift if kind == "value" else x * max(0.0, 1 - shift) if kind == "spread" else x
     score = np.round(1 / (1 + np.exp(-2 * seen)), 4)
     label = (rng.random(n) < score).astype(np.int8)
     if kind in ("label", "segment"):

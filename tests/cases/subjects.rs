@@ -70,6 +70,7 @@ checks:
     - log_loss: {lt: 10}
     - brier: {lt: 0.9}
     - ece: {lt: 0.9}
+    - estimated: {of: accuracy, gte: 0.1}
     - latency_p50_ms: {lt: 80}
     - latency_p90_ms: {lt: 80}
     - latency_p95_ms: {lt: 80}

@@ -72,8 +72,8 @@ impl LostUnit<'_> {
     pub fn emit(&self) {
         tracing::warn!(
             what = self.what,
-            "cluster: lost: the coordinator expelled this process from the group, since its session was over; what was not committed is counted \
-             elsewhere"
+            "cluster: lost: another process has it without a last commit of this one, whose session was over or whose commit took too long; what was \
+             not committed is counted elsewhere"
         );
     }
 }

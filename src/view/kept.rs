@@ -33,8 +33,13 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Adds the newest verdict; what is beyond the bounds is shortened, then forgotten.
+    /// Adds the newest verdict; what is beyond the bounds is shortened, then forgotten. One that is judged again, as after a restart, takes the place
+    /// of the first.
     pub fn push(&mut self, verdict: Arc<Verdict>, keep: Keep) {
+        if let Some(last) = self.whole.back_mut().filter(|last| last.verdict_id == verdict.verdict_id) {
+            *last = verdict;
+            return;
+        }
         self.whole.push_back(verdict);
         while self.whole.len() > keep.whole.max(1)
             && let Some(old) = self.whole.pop_front()
@@ -284,6 +289,14 @@ mod tests {
 
     fn ends(kept: &Kept) -> Vec<(i64, bool)> {
         kept.newest_first().map(|p| (p.order().0, matches!(p, Past::Whole(_)))).collect()
+    }
+
+    #[test]
+    fn a_window_that_is_judged_again_stands_there_once() {
+        let mut kept = kept(Keep::default(), 0..3);
+        kept.push(verdict(2, 0.25, None), Keep::default());
+        assert_eq!(ends(&kept), [(2, true), (1, false), (0, false)]);
+        assert_eq!(kept.latest().and_then(|latest| latest.results[0].value), Some(0.25));
     }
 
     #[test]

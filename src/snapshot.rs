@@ -62,19 +62,15 @@ pub fn load_on(
 ) -> Result<Baseline, SnapshotErrors> {
     let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
     let wrong = |source| SnapshotError::Baseline { location: location.to_owned(), source };
-    let mut fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
+    let fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
     if envelope::is(KIND, &fetched.start(envelope::IDENTITY).map_err(failed)?) {
         return Baseline::decode(&fetched.bytes().map_err(failed)?, policy).map_err(|e| wrong(e).into());
     }
-    let sha256 = fetched.sha256().map_err(failed)?;
-    let (wanted, needed) = columns_of(policy);
-    let files = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
-    let (columns, mut references) = read_on(policy, files, needed, location, threads, true)?;
-    fetched.check().map_err(failed)?;
+    let (sha256, columns, mut references) = read_fetched(policy, fetched, location, threads, true)?;
     let score = columns.score.as_ref().and_then(|_| references.pop());
     let mut baseline = Baseline::of_references(policy, version, (location, &sha256), &columns, references, score)
         .map_err(|errors| SnapshotErrors(errors.into_iter().map(wrong).collect()))?;
-    if baseline.calibrated.is_some()
+    if Calibrated::is_asked_by(policy)
         && let Some(pattern) = &policy.baseline.reference
     {
         // Whoever names the snapshot, the reference is the policy's word.
@@ -105,13 +101,29 @@ fn calibrated(
         groups: Vec::new(),
         ..policy.clone()
     };
-    let mut fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
-    let sha256 = fetched.sha256().map_err(failed)?;
-    let (wanted, needed) = columns_of(&policy);
-    let files = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
-    let (columns, _) = read_on(&policy, files, needed, location, threads, false)?;
-    fetched.check().map_err(failed)?;
+    let fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
+    let (sha256, columns, _) = read_fetched(&policy, fetched, location, threads, false)?;
     Ok(Calibrated::new(Some((location.to_owned(), sha256)), &columns))
+}
+
+/// The digest of what was fetched, its columns and, with `build`, the references of the numeric ones.
+///
+/// # Errors
+/// What cannot be read, changes meanwhile, or does not fit the policy.
+fn read_fetched(
+    policy: &Policy,
+    mut fetched: fetch::Fetched,
+    location: &str,
+    threads: usize,
+    build: bool,
+) -> Result<(String, SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
+    let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
+    let sha256 = fetched.sha256().map_err(failed)?;
+    let (wanted, needed) = columns_of(policy);
+    let files = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
+    let (columns, references) = read_on(policy, files, needed, location, threads, build)?;
+    fetched.check().map_err(failed)?;
+    Ok((sha256, columns, references))
 }
 
 /// Columns the snapshot must have, with what the policy names them under.

@@ -185,7 +185,9 @@ impl Baseline {
             beside,
             regression: Regression::new(policy, columns),
             classes: Classes::new(policy, columns),
-            calibrated: Calibrated::is_asked_by(policy).then(|| Calibrated::new(None, columns)),
+            // Where rows of their own calibrate, whoever reads those puts it here.
+            calibrated: (Calibrated::is_asked_by(policy) && policy.baseline.reference.is_none())
+                .then(|| Calibrated::new(None, columns)),
         })
     }
 

@@ -322,18 +322,13 @@ fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) 
     }
 }
 
-/// What is estimated needs rows of a score and a label, and decisions the threshold.
-fn calibrates(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
+/// What is estimated needs rows of a score and a label.
+fn calibrates(metric: &str, item: &Item, surroundings: &Surroundings) {
     if let Some(baseline) = surroundings.baseline
         && (baseline.score_column.is_none() || baseline.label_column.is_none())
     {
         item.report(format!(
             "{metric} is calibrated by rows of a score and a label: write `baseline: {{columns: {{score: …, label: …}}, reference: …}}`"
-        ));
-    }
-    if !surroundings.threshold && kind.binning().is_some() {
-        item.report(format!(
-            "{metric} reads decisions, and those come from the score: write `score: {{threshold: 0.5}}` at the top"
         ));
     }
 }
@@ -344,14 +339,16 @@ fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings
         return item.report(why);
     }
     if kind.reads_calibration() {
-        calibrates(kind, metric, item, surroundings);
+        calibrates(metric, item, surroundings);
     }
     if kind.reads_labels() && !surroundings.has_labels {
         item.report(format!(
             "{metric} reads labels, and the policy has none: write `labels: {{horizon: 2d}}` at the top"
         ));
     }
-    if kind.definition().counts.reads_decisions() && !surroundings.threshold {
+    // What is estimated of decisions divides the scores at the threshold.
+    let divides = kind.reads_calibration() && kind.binning().is_some();
+    if (kind.definition().counts.reads_decisions() || divides) && !surroundings.threshold {
         item.report(format!(
             "{metric} reads decisions, and those come from the score: write `score: {{threshold: 0.5}}` at the top"
         ));

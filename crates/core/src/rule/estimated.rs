@@ -9,10 +9,10 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
-use super::limits::{Change, Limits, MIN_SAMPLES, VERSUS};
+use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::result::{Judged, enough};
 use super::shown;
-use super::types::{Bound, Target, Tolerance};
+use super::types::{Bound, Target};
 use crate::codec::number::number;
 use crate::stats::auc;
 use crate::stats::calibration::Calibration;
@@ -84,14 +84,6 @@ pub struct Estimated {
     pub min_samples: Option<u64>,
 }
 
-/// Why nothing is estimated.
-enum Nothing {
-    /// No score was measured, or the metric divides by 0.
-    Unknown,
-    /// The score is no probability, and was taken for one.
-    NotProbabilities,
-}
-
 /// An estimate of counted scores, and how many of them have no support.
 struct Found {
     estimate: Estimate,
@@ -99,29 +91,18 @@ struct Found {
 }
 
 impl Estimated {
-    fn of(&self, points: &[f64], cells: &[u64], calibration: &Calibration) -> Result<Found, Nothing> {
-        let expected = Expected::new(points, cells, calibration, self.threshold).map_err(|why| match why {
-            NoScore::Empty => Nothing::Unknown,
-            NoScore::NotProbabilities => Nothing::NotProbabilities,
-        })?;
-        let estimate = expected.estimate(self.metric).ok_or(Nothing::Unknown)?;
+    /// A metric that divides by 0 has no value either, as one of no score.
+    fn of(&self, points: &[f64], cells: &[u64], calibration: &Calibration) -> Result<Found, NoScore> {
+        let expected = Expected::new(points, cells, calibration, self.threshold)?;
+        let estimate = expected.estimate(self.metric).ok_or(NoScore::Empty)?;
         Ok(Found { estimate, unsupported: expected.unsupported() })
     }
 
     /// The estimate, or its change against that of the reference's scores.
     fn compared(&self, now: &Estimate, reference: Option<&Estimate>) -> Option<Estimate> {
         let Some((change, tolerance)) = self.limits.change() else { return Some(*now) };
-        let ends = |of: &Estimate| (of.interval.lower, of.interval.upper);
-        let then = reference?;
-        let (lower, upper) = change.of_intervals(tolerance, ends(now), ends(then))?;
-        let by = match change {
-            Change::Increase => now.value - then.value,
-            Change::Drop => then.value - now.value,
-        };
-        let value = match tolerance {
-            Tolerance::Absolute(_) => by,
-            Tolerance::Relative(_) => by / then.value,
-        };
+        let of = |of: &Estimate| (of.value, (of.interval.lower, of.interval.upper));
+        let (value, (lower, upper)) = change.of_values(tolerance, of(now), of(reference?))?;
         Some(Estimate { value, interval: Interval { lower, upper } })
     }
 
@@ -187,7 +168,7 @@ impl Check for Estimated {
         }
         let (status, reason) = shown::calibrated(window, calibration.rows, judged);
         let reason = match found {
-            Err(Nothing::NotProbabilities) => Some(
+            Err(NoScore::NotProbabilities) => Some(
                 "a score is below 0 or above 1, and no probability, and the reference's scores were taken for such"
                     .to_owned(),
             ),

@@ -8,10 +8,10 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::limits::{Change, Limits, MIN_SAMPLES, Region, VERSUS};
+use super::limits::{Limits, MIN_SAMPLES, Region, VERSUS};
 use super::result::{Judged, enough};
 use super::shown;
-use super::types::{Bound, Side, Tolerance};
+use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::auc;
 use crate::stats::grid::Grid;
@@ -122,17 +122,8 @@ impl ScoreRule {
     /// The metric, or its change against the snapshot.
     fn compared(&self, now: &Found, reference: Option<&Found>) -> Option<Found> {
         let Some((change, tolerance)) = self.limits.change() else { return Some(*now) };
-        let of = |found: &Found| (found.lower, found.upper);
-        let (lower, upper) = change.of_intervals(tolerance, of(now), of(reference?))?;
-        // The change of what is halfway, as the values beside it are.
-        let by = match change {
-            Change::Increase => now.value - reference?.value,
-            Change::Drop => reference?.value - now.value,
-        };
-        let value = match tolerance {
-            Tolerance::Absolute(_) => by,
-            Tolerance::Relative(_) => by / reference?.value,
-        };
+        let of = |found: &Found| (found.value, (found.lower, found.upper));
+        let (value, (lower, upper)) = change.of_values(tolerance, of(now), of(reference?))?;
         Some(Found { value, lower, upper, ends: [lower.into(), upper.into()] })
     }
 

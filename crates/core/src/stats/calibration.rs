@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::auc::auc;
 use super::isotonic::{Isotonic, Labelled, by_score};
 use super::real::real;
 
@@ -46,7 +47,7 @@ impl Calibration {
         let (rows, positives) = groups.iter().fold((0, 0), |(n, of), group| (n + group.rows, of + group.positives));
         let is_probability = 0.0 <= range[0] && range[1] <= 1.0;
         let has_both = 0 < positives && positives < rows;
-        let is_compared = is_probability && has_both && separation(&groups) <= SEPARATES;
+        let is_compared = is_probability && has_both && separation(&groups).is_some_and(|area| area <= SEPARATES);
         let errors = is_compared.then(|| errors(&groups)).filter(|[_, of_isotonic]| of_isotonic.is_finite());
         let needs = match errors {
             Some([of_score, of_isotonic]) => of_score > of_isotonic,
@@ -88,16 +89,11 @@ impl Calibration {
     }
 }
 
-/// The area under the ROC curve.
-fn separation(groups: &[Labelled]) -> f64 {
-    let (mut below, mut pairs, mut of) = (0.0, 0.0, 0.0);
-    for group in groups {
-        let (yes, no) = (real(group.positives), real(group.rows - group.positives));
-        pairs += yes * (below + no / 2.0);
-        below += no;
-        of += yes;
-    }
-    pairs / (of * below)
+/// The area under the ROC curve of scores that are known; `None` of one label only.
+fn separation(groups: &[Labelled]) -> Option<f64> {
+    let (positives, negatives): (Vec<u64>, Vec<u64>) =
+        groups.iter().map(|of| (of.positives, of.rows - of.positives)).unzip();
+    auc(&positives, &negatives, |_| true).map(|found| found.mid)
 }
 
 /// The expected calibration error of the score, and of regressions, each over the fold that it was not fitted to. Rows of a label are dealt to the

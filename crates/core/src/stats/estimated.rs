@@ -4,7 +4,7 @@
 
 use super::calibration::{Calibration, Probability};
 use super::real::{real, total};
-use super::scores::{Interval, NoScore};
+use super::scores::{Interval, NoScore, ends};
 
 /// A metric that can be estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,20 +49,10 @@ impl Expected {
     /// No score, or one that is no probability where the score itself is taken for one.
     pub fn new(points: &[f64], cells: &[u64], calibration: &Calibration, threshold: f64) -> Result<Self, NoScore> {
         let n = total(cells).filter(|n| *n > 0).ok_or(NoScore::Empty)?;
-        let point = |at: usize| points.get(at).copied();
         let (mut found, mut unsupported) = (Vec::new(), 0);
         for (cell, rows) in cells.iter().copied().enumerate().filter(|(_, rows)| *rows > 0) {
-            let at = cell / 2;
-            let is_atom = cell % 2 == 1;
-            let (from, to) = if is_atom {
-                (point(at).unwrap_or(f64::INFINITY), point(at).unwrap_or(f64::INFINITY))
-            } else {
-                let before = at.checked_sub(1).and_then(point).unwrap_or(f64::NEG_INFINITY);
-                (before, point(at).unwrap_or(f64::INFINITY))
-            };
-            // A bucket is open at both ends: one that ends at 0, or begins at 1, holds no probability.
-            let possible = if is_atom { (0.0..=1.0).contains(&from) } else { from < 1.0 && to > 0.0 };
-            if calibration.isotonic.is_none() && !possible {
+            let (from, to, holds_probabilities) = ends(points, cell);
+            if calibration.isotonic.is_none() && !holds_probabilities {
                 return Err(NoScore::NotProbabilities);
             }
             let of = calibration.between(from, to);

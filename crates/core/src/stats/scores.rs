@@ -3,6 +3,7 @@
 //! raw rows; it has no width where every score is a grid point.
 
 use super::bins::Bin;
+use super::grid::Grid;
 use super::real::{real, total};
 
 /// scikit-learn's `log_loss` clips probabilities to [ε, 1 − ε] with the ε of doubles, and so do we: a certain error costs 36.04.
@@ -43,6 +44,18 @@ pub struct ScoreCells<'c> {
     pub positives: &'c [u64],
 }
 
+/// The least and the largest score that may be in a cell of a grid of these points, and whether any of them is a probability.
+pub(super) fn ends(points: &[f64], cell: usize) -> (f64, f64, bool) {
+    let (at, point) = (cell / 2, |at: usize| points.get(at).copied());
+    let above = point(at).unwrap_or(f64::INFINITY);
+    if Grid::is_atom(cell) {
+        return (above, above, (0.0..=1.0).contains(&above));
+    }
+    let below = at.checked_sub(1).and_then(point).unwrap_or(f64::NEG_INFINITY);
+    // A bucket is open at both ends: one that ends at 0, or begins at 1, holds no probability.
+    (below, above, below < 1.0 && above > 0.0)
+}
+
 /// The counts of one cell and the least and the largest score that may be in it.
 #[derive(Clone, Copy)]
 struct Cell {
@@ -60,19 +73,9 @@ impl ScoreCells<'_> {
 
     /// Each cell as probabilities; beyond the outermost points up to 0 and 1.
     fn cells(&self) -> impl Iterator<Item = Result<Cell, NoScore>> {
-        let point = |at: usize| self.points.get(at).copied();
         self.negatives.iter().zip(self.positives).enumerate().map(move |(cell, (negatives, positives))| {
-            let at = cell / 2;
-            let (from, to) = if cell % 2 == 1 {
-                (point(at).unwrap_or(1.0), point(at).unwrap_or(1.0))
-            } else {
-                let before = at.checked_sub(1).and_then(point).unwrap_or(f64::NEG_INFINITY);
-                (before, point(at).unwrap_or(f64::INFINITY))
-            };
-            let atom = cell % 2 == 1;
-            // A bucket is open at both ends: one that ends at 0, or begins at 1, holds no probability.
-            let possible = if atom { (0.0..=1.0).contains(&from) } else { from < 1.0 && to > 0.0 };
-            if !possible && *negatives + *positives > 0 {
+            let (from, to, holds_probabilities) = ends(self.points, cell);
+            if !holds_probabilities && *negatives + *positives > 0 {
                 return Err(NoScore::NotProbabilities);
             }
             let (from, to) = (from.clamp(0.0, 1.0), to.clamp(0.0, 1.0));
@@ -147,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::bins::{bins, quantile_edges};
-    use super::super::grid::{self, Grid};
+    use super::super::grid;
     use super::*;
 
     /// Score and label of rows.

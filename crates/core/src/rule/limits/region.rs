@@ -134,6 +134,25 @@ impl Change {
         self.of_intervals(tolerance, ends(value), ends(reference)).map(|(by, _)| Amount::Float(by))
     }
 
+    /// The same of values with their intervals: the change of what is taken, and the least and the most that it can be.
+    pub(crate) fn of_values(
+        self,
+        tolerance: Tolerance,
+        (now, of_now): (f64, (f64, f64)),
+        (then, of_then): (f64, (f64, f64)),
+    ) -> Option<(f64, (f64, f64))> {
+        let interval = self.of_intervals(tolerance, of_now, of_then)?;
+        let by = match self {
+            Self::Increase => now - then,
+            Self::Drop => then - now,
+        };
+        let value = match tolerance {
+            Tolerance::Absolute(_) => by,
+            Tolerance::Relative(_) => by / then,
+        };
+        Some((value, interval))
+    }
+
     /// The same of intervals: the least and the most that the change can be.
     pub(crate) fn of_intervals(
         self,

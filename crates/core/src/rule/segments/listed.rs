@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::counts::{Segment, WindowCounts};
+use super::super::counts::{Segment, Segments, WindowCounts};
 use super::super::limits::Limits;
 use super::super::result::{Judged, real};
 use super::super::types::Status;
@@ -37,7 +37,15 @@ pub(super) struct ComparedSegments<'w> {
 
 impl<'w> ComparedSegments<'w> {
     pub fn new(window: &'w dyn WindowCounts, by: usize, selection: bool, design_effect: f64) -> Self {
-        let segments = window.segments(by, selection);
+        Self::of(window, window.segments(by, selection), selection, design_effect)
+    }
+
+    /// The segments of one class against all others, or without a class of right and wrong ones.
+    pub fn of_class(window: &'w dyn WindowCounts, by: usize, class: Option<usize>) -> Self {
+        Self::of(window, window.class_segments(by, class), false, 1.0)
+    }
+
+    fn of(window: &'w dyn WindowCounts, segments: Segments<'w>, selection: bool, design_effect: f64) -> Self {
         let read = |s: &Segment<'_>| if selection { Confusion::of_decisions(s.predicted) } else { s.confusion };
         Self {
             window,
@@ -49,23 +57,6 @@ impl<'w> ComparedSegments<'w> {
             shown: None,
             min_samples: None,
             design_effect,
-            reference: segments.reference,
-        }
-    }
-
-    /// The segments of one class against all others, or without a class of right and wrong ones.
-    pub fn of_class(window: &'w dyn WindowCounts, by: usize, class: Option<usize>) -> Self {
-        let segments = window.class_segments(by, class);
-        Self {
-            window,
-            subject: segments.name,
-            confusions: segments.each.iter().map(|s| s.confusion).collect(),
-            each: segments.each,
-            unsegmented: segments.unsegmented,
-            selection: false,
-            shown: None,
-            min_samples: None,
-            design_effect: 1.0,
             reference: segments.reference,
         }
     }

@@ -13,7 +13,7 @@ have() {
 
 set -x
 cargo fmt --check
-cargo clippy --release --locked --workspace --all-targets -- -D warnings
+cargo clippy ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace --all-targets -- -D warnings
 { set +x; } 2>/dev/null
 
 # An image without a digest, or an action without a commit, is another one tomorrow.

@@ -2,7 +2,7 @@
 # Runs `cargo test --release --locked --workspace` beside a Kafka broker and two MLflow servers, one of which asks for a user.
 # DRIFTGATE_TEST_KAFKA=host:port, DRIFTGATE_TEST_MLFLOW=url and DRIFTGATE_TEST_MLFLOW_AUTH=url (then with
 # DRIFTGATE_TEST_MLFLOW_TOKEN_FILE, which holds user:password) name ones that already run; the others are started in .cache
-# and stopped at the end, however the tests end. Arguments go to cargo test.
+# and stopped at the end, however the tests end. Arguments go to cargo test, and DRIFTGATE_CARGO_CONFIG names a configuration of cargo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -55,7 +55,7 @@ mlflow_server() {
 setup_log=$(mktemp)
 tests/support/setup.sh test >"$setup_log" 2>&1 &
 setup=$!
-cargo test --release --locked --workspace --no-run
+cargo test ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace --no-run
 wait "$setup" || { cat "$setup_log" >&2; echo "test.sh: setup.sh could not install what the tests need" >&2; exit 1; }
 rm -f "$setup_log"
 
@@ -82,4 +82,4 @@ if [ -z "${DRIFTGATE_TEST_MLFLOW_AUTH:-}" ]; then
 fi
 # Tests wait for servers more than they compute: three at a time keep two cores busy.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
-cargo test --release --locked --workspace "$@"
+cargo test ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace "$@"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How often rules block without drift, and which shift they find.
 
-Made-up days of a model are judged by the binary: 300 days of 2,000 rows that are drawn as the snapshot was, once independently
-and once as ten rows of each unit that say nearly the same; then days whose rows are shifted step by step, at three sizes.
+Made-up days of a model are judged by the binary: 300 days of 2,000 rows that are drawn as the snapshot was, once independently, once
+as ten rows of each unit that say nearly the same, and once more with the policy's `unit`; then days whose rows are shifted step by step, at three sizes.
 `make simulate` writes docs/reference/rules.md.
 
     simulate.py BINARY OUT.md        (needs numpy and pyarrow)
@@ -70,6 +70,14 @@ RULES = [
     Rule("tpr_gap_lcb", "gap_lcb: {of: recall, by: s, lte: 0.1}", "segment"),
     Rule("estimated", "estimated: {of: accuracy, max_drop: 0.03}", "spread"),
 ]
+# Rules that have a budget by themselves, or take none.
+WITHOUT = {"ks_lcb", "estimated"}
+RULES = [
+    each
+    for rule in RULES
+    for each in (rule, Rule(f"{rule.id}_budget", rule.text[:-1] + ", budget: 1/month}", rule.shifted))
+    if each is rule or rule.id not in WITHOUT
+]
 TEXT = """# How often rules block without drift, and what they find
 
 Written by `make simulate` ([simulate.py](../../benches/simulate.py) says how; its draws are seeded). A snapshot of
@@ -77,11 +85,13 @@ Written by `make simulate` ([simulate.py](../../benches/simulate.py) says how; i
 
 - **false blocks**: days that block of {days} days of {rows:,} rows, drawn as the snapshot was, independently.
   **dependent**: the same of rows of which {unit} each are of one unit (a user, a device), and have {common:.0%} of their
-  variance in common. Most rules take rows for independent; `design_effect` and `unit` say otherwise where they can.
+  variance in common. Most rules take rows for independent. **with unit**: the same with `unit` in the policy and in the
+  snapshot, which `ks_lcb`, `gap_lcb` and budgets take into account.
 - **found at n**: the smallest shift from which on half of {windows} days of n rows block. Tried are {tried}.
   "none" finds none of these; "too few" is `insufficient` at that size.
 
-A limit that does not know n (`lt: 0.2`) blocks more often the fewer rows a window has; `alpha` and `ks_lcb` know it.
+A limit that does not know n (`lt: 0.2`) blocks more often the fewer rows a window has; `alpha`, `ks_lcb` and `budget` know it. With
+`budget: 1/month` a rule may block falsely on {budget} of {days} days, on average.
 [`driftgate tune`](../guide/tune.md) finds limits by a model's own history.
 
 """
@@ -95,14 +105,14 @@ UNITS = {
 }
 
 
-def policy() -> str:
+def policy(unit: str = "") -> str:
     rules = "".join(f"    - {rule.text.replace('{', '{id: ' + rule.id + ', ', 1)}\n" for rule in RULES)
     return (
         "apiVersion: driftgate/v1\nmodel: m\n"
         "baseline: {snapshot: train.parquet, columns: {score: score, label: label}, reference: held.parquet}\n"
         "features: {numeric: [x], categorical: [c]}\nscore: {threshold: 0.5}\nsegments: [s]\n"
         "labels: {horizon: 1d}\nlateness: 0s\nmin_samples: 200\nmin_reference: 200\n"
-        f"checks:\n  g:\n    window: {{size: 1d, slide: 1d}}\n    rules:\n{rules}"
+        f"{unit}checks:\n  g:\n    window: {{size: 1d, slide: 1d}}\n    rules:\n{rules}"
     )
 
 
@@ -135,6 +145,7 @@ def rows(rng: np.random.Generator, n: int, unit: int = 1, kind: str = "", shift:
         "s": np.array(["a", "b", "c"])[segment],
         "score": score,
         "label": label,
+        "u": np.arange(n) // unit,
     }
 
 
@@ -188,18 +199,24 @@ def main() -> None:
         for snapshot in ("train", "held"):
             pq.write_table(pa.table(rows(rng, SNAPSHOT)), folder / f"{snapshot}.parquet")
         alone = judged(binary, folder, [rows(rng, ROWS) for _ in range(DAYS)])
-        units = judged(binary, folder, [rows(rng, ROWS, UNIT) for _ in range(DAYS)])
+        dependent = [rows(rng, ROWS, UNIT) for _ in range(DAYS)]
+        units = judged(binary, folder, dependent)
         shifts = {n: shifts_found(binary, folder, rng, n) for n in SIZES}
+        (folder / "policy.yaml").write_text(policy("unit: /u\n"), encoding="utf-8")
+        pq.write_table(pa.table(rows(rng, SNAPSHOT, UNIT)), folder / "train.parquet")
+        told = judged(binary, folder, dependent)
     lines = [
-        f"| `{rule.text}` | {alone[rule.id].count('block')} | {units[rule.id].count('block')} | "
+        f"| `{rule.text}` | {alone[rule.id].count('block')} | {units[rule.id].count('block')} | {told[rule.id].count('block')} | "
         + " | ".join(shifts[n][rule.id] for n in SIZES)
         + f" | {UNITS[rule.shifted]} |"
         for rule in RULES
     ]
     heads = " | ".join(f"found at {n:,}" for n in SIZES)
-    table = [f"| rule | false blocks | dependent | {heads} | shift |", "|---|---|---|---|---|---|---|", *lines]
+    table = [f"| rule | false blocks | dependent | with unit | {heads} | shift |", "|---|---|---|---|---|---|---|---|", *lines]
     tried = ", ".join(f"{shift:g}" for shift in SHIFTS)
-    text = TEXT.format(snapshot=SNAPSHOT, days=DAYS, rows=ROWS, unit=UNIT, common=COMMON, windows=WINDOWS, tried=tried)
+    text = TEXT.format(
+        snapshot=SNAPSHOT, days=DAYS, rows=ROWS, unit=UNIT, common=COMMON, windows=WINDOWS, tried=tried, budget=DAYS // 30
+    )
     Path(out).write_text(text + "\n".join(table) + "\n", encoding="utf-8")
 
 

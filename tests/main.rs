@@ -29,6 +29,8 @@ mod batch;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "cases/budgets.rs"]
+mod budgets;
 #[path = "cases/by_segment.rs"]
 mod by_segment;
 #[path = "cases/chart.rs"]

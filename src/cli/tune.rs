@@ -3,7 +3,6 @@
 //! history's rows again, `answer` is what comes of it and `shown` its text.
 
 mod answer;
-mod budget;
 mod left_out;
 mod limit;
 mod resample;
@@ -24,9 +23,10 @@ use super::replay::{self, EventFiles, Replayed};
 use crate::policies;
 use crate::replay::{Input, InputFile};
 use answer::{Tuned, TunedRule};
-use budget::Budget;
+
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::{Enforce, Group, Policy, Rule};
+use driftgate_core::rule::budget::Budget;
 use driftgate_core::rule::definition::Bounds;
 use driftgate_core::stats::limit::Limit;
 use driftgate_core::yaml;

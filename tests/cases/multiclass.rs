@@ -118,10 +118,15 @@ fn carriers_differ_by_what_fairlearn_says() {
             );
         };
         rule("accuracy", "accuracy", "");
+        rule("balanced_accuracy", "balanced_accuracy", "");
         for metric in ["recall", "precision", "f1"] {
             CLASSES.iter().for_each(|class| rule(&format!("{metric}-{class}"), metric, &format!("class: {class}, ")));
             rule(&format!("{metric}-worst"), metric, "");
         }
+    }
+    for (id, class) in [("late", "class: late, "), ("worst", "")] {
+        rules +=
+            &format!("    - gap_lcb: {{id: bound-{id}, of: recall, by: carrier, {class}min_positives: 5, lte: 0.5}}\n");
     }
     let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
     let (before, after) = text.split_once("    - accuracy: {id: accuracy_before").unwrap();
@@ -137,7 +142,7 @@ fn carriers_differ_by_what_fairlearn_says() {
     assert_eq!(replay(4), expected);
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
     let verdicts = folder.json_lines("v.jsonl");
-    let (mut compared, mut classes) = (0, BTreeSet::new());
+    let (mut compared, mut bounds, mut classes) = (0, 0, BTreeSet::new());
     for (start, known) in golden["carriers"].as_object().unwrap() {
         let verdict = verdicts.iter().find(|v| v["group"] == "quality" && v["window"]["start"] == *start).unwrap();
         for kind in ["gap", "ratio"] {
@@ -155,6 +160,7 @@ fn carriers_differ_by_what_fairlearn_says() {
                 compared += 1;
             };
             check(of("accuracy"), &known["accuracy"]);
+            check(of("balanced_accuracy"), &known["balanced_accuracy"]);
             for metric in ["recall", "precision", "f1"] {
                 let each: Vec<&Value> = CLASSES.iter().map(|class| of(&format!("{metric}-{class}"))).collect();
                 for (found, class) in each.iter().zip(CLASSES) {
@@ -171,6 +177,27 @@ fn carriers_differ_by_what_fairlearn_says() {
             }
         }
     }
+    // Against training: each carrier's in the snapshot.
+    let trained = &golden["snapshot_carriers"];
+    for verdict in verdicts.iter().filter(|v| v["group"] == "quality") {
+        let of = |id: &str| result(verdict, &format!("quality/{id}"))["reference_value"].as_f64().unwrap();
+        for (id, known) in [
+            ("gap-accuracy", &trained["accuracy"]),
+            ("gap-recall-late", &trained["late"]["recall"]),
+            ("gap-balanced_accuracy", &trained["balanced_accuracy"]),
+        ] {
+            assert!((of(id) - known["gap"].as_f64().unwrap()).abs() < 1e-10, "{id}: {} {known}", of(id));
+        }
+        let bound = |id: &str| result(verdict, &format!("quality/{id}"));
+        let (one, worst, gap) = (bound("bound-late"), bound("bound-worst"), bound("gap-recall-late"));
+        if let (Some(lower), Some(gap)) = (one["value"].as_f64(), gap["value"].as_f64()) {
+            let alpha = |of: &Value| of["alpha"].as_f64().unwrap();
+            assert!(lower <= gap, "{one} {gap}");
+            assert!(worst["class"] != "late" || (alpha(worst) - alpha(one) / 3.0).abs() < 1e-15, "{one} {worst}");
+            bounds += 1;
+        }
+    }
+    assert!(bounds > 5, "{bounds}");
     assert!(compared >= 14 * 2 * 10 && classes.len() > 1, "{compared} {classes:?}");
 }
 
@@ -323,11 +350,12 @@ fn what_has_no_meaning_for_several_classes_is_refused() {
         ("    - recall: {gte: 0.7}\n", "", "", "write `class: a` or `average: macro`"),
         (GAP, "of: recall", "of: selection_rate", "selection_rate is of two classes"),
         (GAP, "of: recall", "of: average_odds", "average_odds is of two classes"),
-        (GAP, "of: recall", "of: balanced_accuracy", "balanced_accuracy is no share of one class"),
+        (GAP, "of: recall", "of: balanced_accuracy, class: a", "balanced_accuracy are of all classes"),
+        (GAP, "of: recall", "of: mae", "mae is a metric of predicted numbers"),
         (GAP, "of: recall", "of: recall, class: d", "unknown class \"d\""),
-        (GAP, "of: recall", "of: accuracy, class: a", "accuracy is of all classes"),
-        (GAP, "lt: 0.1", "max_increase: 0.1", "write `versus: previous`"),
-        (GAP, "gap: {of: recall, by: k, lt", "gap_lcb: {of: recall, by: k, lte", "gap_lcb is a metric of two classes"),
+        (GAP, "of: recall", "of: accuracy, class: a", "are of all classes: leave `class` out"),
+        (GAP, "gap: {of: recall, by: k, lt", "gap_lcb: {of: recall, by: k, class: d, lte", "unknown class \"d\""),
+        (GAP, "gap: {of: recall, by: k, lt", "tpr_gap: {by: k, lt", "tpr_gap is a metric of two classes"),
         ("    - recall: {gte: 0.7, class: d}\n", "", "", "unknown class \"d\""),
         ("    - recall: {gte: 0.7, class: a, average: macro}\n", "", "", "both `average` and `class`"),
         (

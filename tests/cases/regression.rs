@@ -68,6 +68,74 @@ fn every_week_of_delays_has_the_errors_of_scikit_learn() {
     assert!(close(&found["reference_value"], &golden["weeks"]["2013-03-07T00:00:00Z"]["mae"]), "{found}");
 }
 
+#[test]
+fn carriers_differ_in_their_errors_by_what_fairlearn_says() {
+    let folder = Folder::new();
+    let mut rules = String::new();
+    for metric in METRICS {
+        let mut rule = |kind: &str, limit: &str| {
+            rules += &format!(
+                "    - {kind}: {{id: {kind}-{metric}, of: {metric}, by: carrier, min_positives: 20, {limit}}}\n"
+            );
+        };
+        rule("gap", "lt: 999");
+        if !["mean_error", "r2"].contains(&metric) {
+            rule("ratio", "gte: 0.0001");
+        }
+        rules += &format!(
+            "    - gap: {{id: grown-{metric}, of: {metric}, by: carrier, min_positives: 20, max_increase: 99}}\n    \
+             - gap: {{id: to-ua-{metric}, of: {metric}, by: carrier, reference: UA, min_positives: 20, lt: 999, versus: previous}}\n"
+        );
+    }
+    let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
+    let text = text.replacen("segments: [origin]", "segments: [carrier, origin]", 1);
+    folder.write("policy.yaml", text.replacen("    - mae: {lte: 20", &format!("{rules}    - mae: {{lte: 20"), 1));
+    let replay = |threads: u32| {
+        let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
+        let out = format!("replay --policy policy.yaml {files} --threads {threads} --verdicts v.jsonl");
+        folder.driftgate(&out).exits(0);
+        folder.read("v.jsonl")
+    };
+    let expected = replay(1);
+    assert_eq!(replay(4), expected);
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
+    let verdicts = folder.json_lines("v.jsonl");
+    let trained = &golden["snapshot"]["carriers"];
+    let mut compared = 0;
+    for (start, known) in golden["weeks"].as_object().unwrap() {
+        let verdict = verdicts.iter().find(|v| v["group"] == "errors" && v["window"]["start"] == *start).unwrap();
+        for metric in METRICS {
+            let known = &known["carriers"][metric];
+            let of = |id: &str| result(verdict, &format!("errors/{id}-{metric}"));
+            let gap = of("gap");
+            let segments = gap["segments"].as_array().unwrap();
+            let eligible: Vec<&Value> = segments.iter().filter(|s| s["eligible"] == true).collect();
+            assert_eq!(Some(eligible.len() as u64), known["segments"].as_u64(), "{start} {metric}: {gap}");
+            assert!(close(&gap["value"], &known["gap"]), "{start} {metric}: {gap} {known}");
+            let [high, low] = match metric {
+                "mean_error" => ["highest", "lowest"],
+                "r2" => ["best", "worst"],
+                _ => ["worst", "best"],
+            };
+            assert_eq!((&gap[high], &gap[low]), (&known["highest"], &known["lowest"]), "{start} {metric}: {gap}");
+            let grown = of("grown");
+            assert!(close(&grown["reference_value"], &trained[metric]["gap"]), "{start} {metric}: {grown}");
+            assert!(close(&grown["now"], &known["gap"]), "{start} {metric}: {grown}");
+            if !["mean_error", "r2"].contains(&metric) {
+                assert!(close(&of("ratio")["value"], &known["ratio"]), "{start} {metric}: {}", of("ratio"));
+            }
+            let value = |name: &str| eligible.iter().find(|s| s["segment"] == name).and_then(|s| s[metric].as_f64());
+            if let Some(base) = value("UA") {
+                let widest = eligible.iter().map(|s| (s[metric].as_f64().unwrap() - base).abs()).fold(0.0, f64::max);
+                let found = of("to-ua")["value"].as_f64().unwrap();
+                assert!((found - widest).abs() <= 1e-9 * widest.max(1.0), "{start} {metric}: {found} {widest}");
+            }
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 14 * 5);
+}
+
 /// Predictions of 1 to 40 that are too high by one, but for the events that `change` makes of prediction and label.
 fn folder(rules: &str, change: impl Fn(i64, &mut Value, &mut Value)) -> Folder {
     let folder = Folder::new();

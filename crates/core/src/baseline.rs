@@ -9,14 +9,16 @@ mod by_segment_of;
 mod calibrated;
 mod classes;
 mod columns;
+mod kinds;
 mod numbers;
+mod outcomes;
 mod references;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::envelope::{self, EnvelopeError, Kind};
+use crate::codec::envelope::{self, EnvelopeError};
 use crate::codec::hash;
 use crate::policy::{Policy, Target};
 use crate::rule::binning::Binning;
@@ -32,28 +34,12 @@ use by_segment_of::{Whole, segmented};
 pub use calibrated::Calibrated;
 pub use classes::Classes;
 pub use columns::{Coded, SnapshotColumns};
+pub use kinds::KIND;
+use kinds::{KIND_1, KIND_2, KIND_3, KIND_4, KIND_5, KIND_6, KIND_7, KIND_8, KIND_9};
 pub use numbers::Regression;
+pub use outcomes::SegmentOutcomes;
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
-
-/// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 9 };
-/// Baselines of classes, without a calibration.
-const KIND_8: Kind = Kind { tag: *b"BASE", version: 8 };
-/// Baselines of numbers, without classes.
-const KIND_7: Kind = Kind { tag: *b"BASE", version: 7 };
-/// Baselines without errors and labels that are numbers, as they are still written of other tasks than regression.
-const KIND_6: Kind = Kind { tag: *b"BASE", version: 6 };
-/// Baselines without values by segment, as they are still written where no rule asks for these.
-const KIND_5: Kind = Kind { tag: *b"BASE", version: 5 };
-/// Baselines without what `Added` holds, as they are still written where no rule asks for it.
-const KIND_4: Kind = Kind { tag: *b"BASE", version: 4 };
-/// Baselines without standard deviations, as they are still written where no rule asks for these.
-const KIND_3: Kind = Kind { tag: *b"BASE", version: 3 };
-/// Baselines without decisions over all segments, as they are still written where no rule asks for these.
-const KIND_2: Kind = Kind { tag: *b"BASE", version: 2 };
-/// Baselines of before knew nothing of `Beside`.
-const KIND_1: Kind = Kind { tag: *b"BASE", version: 1 };
 
 /// A version's reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,8 +71,13 @@ pub struct Baseline {
     /// Of a policy that estimates quality; a file with it is of format 9.
     #[serde(skip)]
     pub calibrated: Option<Calibrated>,
+    /// Of a policy that compares classes or errors between segments; a file with it is of format 10.
+    #[serde(skip)]
+    pub outcomes: Option<SegmentOutcomes>,
 }
 
+/// What format 10 keeps beside format 5.
+type Kept10 = (Vec<Segmented>, Option<numbers::Kept>, Option<Classes>, SegmentOutcomes);
 /// What format 5 keeps of a numeric reference.
 type Kept = (Vec<(Binning, Vec<Bin>)>, Option<FixedSum>);
 /// A baseline of format 5, and what stands beside it.
@@ -188,6 +179,7 @@ impl Baseline {
             // Where rows of their own calibrate, whoever reads those puts it here.
             calibrated: (Calibrated::is_asked_by(policy) && policy.baseline.reference.is_none())
                 .then(|| Calibrated::new(None, columns)),
+            outcomes: SegmentOutcomes::new(policy, columns),
         })
     }
 
@@ -234,6 +226,11 @@ impl Baseline {
             let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
             (self, decided, deviations, &self.beside.added, kept)
         };
+        if let Some(outcomes) = &self.outcomes {
+            let kept = self.regression.as_ref().map(Regression::kept);
+            let all = (format_5(self.beside.decided), (&self.beside.segmented, kept, &self.classes, outcomes));
+            return envelope::encode(KIND, &all);
+        }
         if let Some(regression) = &self.regression {
             let all = (format_5(self.beside.decided), &self.beside.segmented, regression.kept());
             return envelope::encode(KIND_7, &all);
@@ -244,7 +241,7 @@ impl Baseline {
         }
         if let Some(calibrated) = &self.calibrated {
             let all = (format_5(self.beside.decided), &self.beside.segmented, calibrated);
-            return envelope::encode(KIND, &all);
+            return envelope::encode(KIND_9, &all);
         }
         match self.beside.decided {
             decided if !self.beside.segmented.is_empty() => {
@@ -313,12 +310,22 @@ impl Baseline {
                 baseline.classes = Some(classes);
                 baseline
             }
-            _ => {
+            version if version == KIND_9.version => {
                 let (format_5, segmented, calibrated): (Format5, Vec<Segmented>, Calibrated) =
-                    envelope::decode(KIND, bytes)?;
+                    envelope::decode(KIND_9, bytes)?;
                 let mut baseline = Self::of_format_5(format_5);
                 baseline.beside.segmented = segmented;
                 baseline.calibrated = Some(calibrated);
+                baseline
+            }
+            _ => {
+                let (format_5, (segmented, kept, classes, outcomes)): (Format5, Kept10) =
+                    envelope::decode(KIND, bytes)?;
+                let mut baseline = Self::of_format_5(format_5);
+                baseline.beside.segmented = segmented;
+                baseline.regression = kept.map(Regression::of);
+                baseline.classes = classes;
+                baseline.outcomes = Some(outcomes);
                 baseline
             }
         })
@@ -333,6 +340,7 @@ impl Baseline {
         if baseline.built_for != BuiltFor::new(policy)
             || !baseline.beside.serves(policy)
             || !Calibrated::serves(baseline.calibrated.as_ref(), policy)
+            || baseline.outcomes.as_ref().map_or(&[][..], |known| &known.by) != SegmentOutcomes::asked_by(policy)
             || baseline.regression.is_some() != policy.is_regression()
             || baseline.classes.as_ref().map_or(&[][..], |known| &known.names) != policy.classes
         {
@@ -355,6 +363,7 @@ impl Baseline {
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, EnvelopeError> {
         let is_plain = self.regression.is_none() && self.classes.is_none() && self.calibrated.is_none();
+        let is_plain = is_plain && self.outcomes.is_none();
         if self.beside != Beside::default() || !is_plain {
             return Ok(hash::sha256_hex(&self.encode()?));
         }

@@ -3,7 +3,6 @@
 //! `ranking` says which results matter most.
 
 pub mod against;
-mod class_segments;
 pub mod counted;
 pub mod evidence;
 pub mod kpi;
@@ -12,5 +11,6 @@ pub mod read;
 pub mod rules;
 #[cfg(feature = "openapi")]
 mod schema;
+mod segment_outcomes;
 pub mod streak;
 pub mod verdict;

@@ -9,6 +9,7 @@
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
 //! | `versus`, `by_segment` | what a window is compared with; each of its segments by itself |
 //! | `limits` | what a value is compared with, and its status |
+//! | `budget`, `certain` | how many false blocks a rule may make, and where its value lies for certain |
 //! | `binning` | how numeric values are divided into bins |
 //! | `options`, `forms`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
@@ -18,7 +19,9 @@
 pub mod alarms;
 pub mod amounts;
 pub mod binning;
+pub mod budget;
 mod by_segment;
+mod certain;
 pub mod comparison;
 pub mod counts;
 pub mod decided;
@@ -56,12 +59,14 @@ pub use definition::kind::compared_by_segment;
 pub use definition::{Check, Definition, Read, RuleKind};
 
 use crate::yaml::{Item, Map};
+use budget::Budget;
 use names::PolicyNames;
 use versus::Versus;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 16] = [
+static FAMILIES: [&[&Definition]; 18] = [
     &distance::RULES,
+    &distance::lcb::RULES,
     &distance::limited::RULES,
     &drifted::RULES,
     &rates::RULES,
@@ -69,6 +74,7 @@ static FAMILIES: [&[&Definition]; 16] = [
     &means::RULES,
     &amounts::RULES,
     &segments::RULES,
+    &segments::drops::RULES,
     &segments::metrics::RULES,
     &decided::RULES,
     &quality::RULES,
@@ -106,7 +112,21 @@ pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut PolicyNames) -> Opti
         _ => kind.against(versus, least()),
     };
     let kind = kind.zip(versus).map(against).zip(by).map(|(kind, by)| kind.by_segments_of(by));
+    let budget = if definition.has_own_budget() { Some(None) } else { Budget::in_options(&map) };
+    let kind = kind.zip(budget).and_then(|(kind, budget)| within(kind, budget, &map));
     Some((kind, map))
+}
+
+/// A rule within its budget, where it has one; its values need bounds at any level.
+fn within(kind: RuleKind, budget: Option<Budget>, map: &Map) -> Option<RuleKind> {
+    let Some(budget) = budget else { return Some(kind) };
+    match kind.unbounded() {
+        Some(why) => {
+            let place = map.get(budget::BUDGET.key).unwrap_or_else(|| map.item().clone());
+            place.fail(format!("{} takes no budget: {why}", kind.metric()))
+        }
+        None => Some(kind.within(budget)),
+    }
 }
 
 /// The rules' part of the reference page: a table of all, then a section each.

@@ -10,6 +10,7 @@
 //!   between segments, in exact [`ratio`]s; [`quality`]: metrics of decisions; [`limit`]: the decimals that values are compared with.
 //! - [`isotonic`], [`calibration`], [`estimated`]: quality before labels come, by calibrated scores.
 //! - [`sequential`]: the difference of two rates, valid at every look.
+//! - [`regression`]: errors of predicted numbers, from fixed-point sums ([`fixed`]), which [`digits`] keep among other counts.
 //! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts.
 //! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
@@ -22,9 +23,11 @@
 
 pub mod auc;
 pub mod bins;
+pub mod bounds;
 pub mod calibration;
 pub mod chi2;
 pub mod confusion;
+pub mod digits;
 pub mod distance;
 pub mod draws;
 pub mod estimated;

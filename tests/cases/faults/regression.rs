@@ -13,7 +13,7 @@ fn window(start: i64) -> (Events, Events) {
     let id = |i: i64| format!("{start}-{i}");
     let ts = |i: i64| start + i * 20;
     let prediction = |i: i64| {
-        let event = json!({"prediction_id": id(i), "model": "shop", "version": "1", "ts": ts(i), "score": i % 17, "features": {"x": i}, "stage": "prod"});
+        let event = json!({"prediction_id": id(i), "model": "shop", "version": "1", "ts": ts(i), "score": i % 17, "features": {"x": i}, "segments": {"country": (["DE", "FR", "US"][(i / 7 % 3) as usize])}, "stage": "prod"});
         ((i % 2) as i32, id(i), event.to_string().into_bytes())
     };
     let label = |i: i64| {
@@ -33,8 +33,8 @@ fn errors_over_kills_are_the_replays() {
     let policy = SHOP
         .replace("score: {threshold: 0.5}\n", "task: regression\n")
         .replace("labels: {horizon: 1h, lateness: 1s}", "labels: {horizon: 1m, lateness: 5s}")
-        .replace("lateness: 1s\n", "lateness: 5s\n")
-        .replace("    - psi: {of: features, lt: 0.2}\n", "    - mae: {lte: 4}\n    - rmse: {lt: 100, versus: previous, id: r, max_increase: 3}\n    - r2: {gte: -100}\n    - js: {of: label, lt: 1}\n");
+        .replace("lateness: 1s\n", "lateness: 5s\nsegments: [country]\n")
+        .replace("    - psi: {of: features, lt: 0.2}\n", "    - mae: {lte: 4}\n    - rmse: {lt: 100, versus: previous, id: r, max_increase: 3}\n    - r2: {gte: -100}\n    - gap: {of: rmse, by: country, lt: 0.01}\n    - gap: {id: grown, of: mae, by: country, versus: previous, max_increase: 9}\n    - js: {of: label, lt: 1}\n");
     let policy = policy.replace("lt: 100, versus", "versus");
     folder.write("shop.yaml", policy);
     let first = now_ms() / 10_000 * 10_000 - 3_600_000;

@@ -107,6 +107,18 @@ def between(rows: pd.DataFrame) -> dict:
         return {"gap": frame.difference(), "ratio": frame.ratio(), "segments": int(enough.sum())}
 
     found = {"accuracy": of(accuracy_score, rows.label, rows.prediction, rows.label.notna())}
+    # As large as its rarest class.
+    labels = pd.get_dummies(rows.label).reindex(columns=CLASSES, fill_value=0)
+    n = labels.groupby(rows.carrier).sum().min(axis=1)
+    kept = rows[rows.carrier.isin(n[n >= MIN].index)]
+    if kept.carrier.nunique() >= 2:
+        frame = MetricFrame(
+            metrics=balanced_accuracy_score, y_true=kept.label, y_pred=kept.prediction, sensitive_features=kept.carrier
+        )
+        values = {"gap": frame.difference(), "ratio": frame.ratio()}
+    else:
+        values = {"gap": None, "ratio": None}
+    found["balanced_accuracy"] = {**values, "segments": kept.carrier.nunique()}
     for c in CLASSES:
         label, predicted = (rows.label == c).astype(int), (rows.prediction == c).astype(int)
         found[c] = {
@@ -127,6 +139,7 @@ def golden() -> None:
         "weeks": weeks(joined, lambda rows: metrics(rows.prediction, rows.label)),
         "predictions": weeks(predictions, distance),
         "carriers": weeks(joined, between),
+        "snapshot_carriers": between(snapshot),
     }
     (OUT / "golden.json").write_text(json.dumps(found, indent=1) + "\n")
 

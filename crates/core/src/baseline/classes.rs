@@ -64,6 +64,6 @@ impl Classes {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place among at most 100 classes")]
-fn place_of(place: f64) -> Option<usize> {
+pub(super) fn place_of(place: f64) -> Option<usize> {
     (!place.is_nan()).then_some(place as usize)
 }

@@ -7,9 +7,9 @@ use super::rows::Scratch;
 use crate::baseline::Baseline;
 use crate::event::{Flag, Ids, code};
 use crate::policy::{LabelAttribute, PaneOf, Target};
-use crate::stats::regression::terms;
+use crate::stats::regression::{COUNTS, counts, terms};
 use crate::window::layout::{Layout, Reads};
-use crate::window::tally::OpenTally;
+use crate::window::tally::{OpenTally, SegmentCounts};
 
 /// Counts the pairs of a job in the groups they belong to. `ids` are those of the batch that completed them.
 pub(super) fn count(
@@ -60,8 +60,8 @@ pub(super) fn count(
             tally.saw(pair.prediction.ts, ids.text(pair.row as usize), pair.prediction.stage);
             counters.unsegmented += match numbers {
                 Some(numbers) => {
-                    numbers.count(tally, layout, reads, spec.and_then(|spec| spec.baseline()).map(AsRef::as_ref));
-                    if reads.by_class && numbers.has_both() { numbers.by_segment(tally, reads, segments) } else { 0 }
+                    let baseline = spec.and_then(|spec| spec.baseline()).map(AsRef::as_ref);
+                    numbers.count(tally, layout, (reads, segments), baseline)
                 }
                 None => add(tally, layout, reads, pair, segments),
             };
@@ -178,9 +178,10 @@ impl Numbers {
         !self.score.is_nan() && !self.label.is_nan()
     }
 
-    /// Adds its classes to the lists of its segments; returns in how many segmentations it has none.
+    /// Adds its classes, or its error, to the lists of its segments; returns in how many segmentations it has none.
     fn by_segment(self, tally: &mut OpenTally, reads: &Reads, segments: &[u32]) -> u64 {
-        let (label, predicted, mut unsegmented) = (place(self.label), place(self.score), 0);
+        let mut unsegmented = 0;
+        let error = if reads.by_error { counts(self.score, self.label) } else { [0; COUNTS] };
         for (at, by) in reads.segmentations.iter().enumerate() {
             let first = at * reads.lists();
             let Some(code) = segments.get(*by).copied().filter(|code| *code < code::SPECIAL) else {
@@ -188,7 +189,14 @@ impl Numbers {
                 tally.unsegmented.get_mut(first).into_iter().for_each(|n| *n += 1);
                 continue;
             };
+            if reads.by_error {
+                for (list, some) in (first..).zip(error.chunks(SegmentCounts::LEN)) {
+                    tally.segment(list, code).into_iter().for_each(|segment| segment.add(some));
+                }
+                continue;
+            }
             // Of each class what it is against all others; what is of neither follows from the pairs of the segment.
+            let (label, predicted) = (place(self.label), place(self.score));
             if let Some(segment) = tally.segment(first + label, code) {
                 *(if label == predicted { &mut segment.confusion.tp } else { &mut segment.confusion.fn_ }) += 1;
             }
@@ -201,8 +209,15 @@ impl Numbers {
         unsegmented
     }
 
-    /// Adds its label to the distribution of labels, its error to the sums, and its classes to their matrix.
-    fn count(self, tally: &mut OpenTally, layout: &Layout, reads: &Reads, baseline: Option<&Baseline>) {
+    /// Adds its label to the distribution of labels, its error to the sums, its classes to their matrix, and either to its segments; returns in how many
+    /// segmentations it has none.
+    fn count(
+        self,
+        tally: &mut OpenTally,
+        layout: &Layout,
+        (reads, segments): (&Reads, &[u32]),
+        baseline: Option<&Baseline>,
+    ) -> u64 {
         if let (Some(block), false) = (layout.labels, self.label.is_nan()) {
             let known = baseline.and_then(|b| b.numeric(Target::Label));
             let is_class = baseline.is_some_and(|b| b.classes.is_some());
@@ -228,5 +243,7 @@ impl Numbers {
                 }
             }
         }
+        let is_segmented = (reads.by_class || reads.by_error) && self.has_both();
+        if is_segmented { self.by_segment(tally, reads, segments) } else { 0 }
     }
 }

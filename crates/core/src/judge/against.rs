@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::class_segments::by_name;
 use crate::baseline::Baseline;
 use crate::intake::names::EventNames;
 use crate::rule::types::Target;
@@ -22,10 +21,8 @@ pub struct ReferenceCounts<'a> {
     pub tally: &'a Tally,
     pub baseline: &'a Baseline,
     pub layout: &'a Layout,
-    /// By segmentation of `Reads`: joined pairs of its segments, and decisions, each by name.
+    /// By segmentation of `Reads`, where they are decided: joined pairs of its segments, and decisions, each by name.
     segments: Vec<[BTreeMap<String, Confusion>; 2]>,
-    /// By segmentation and class, and then without a class.
-    class_segments: Vec<Vec<BTreeMap<String, Confusion>>>,
 }
 
 /// A target's counts in a reference.
@@ -45,7 +42,7 @@ impl<'a> ReferenceCounts<'a> {
         names: &EventNames,
     ) -> Self {
         let of_segments = |by: usize, s: usize, read: fn(&SegmentCounts) -> Confusion| {
-            let list = tally.segments.get(s * reads.lists());
+            let list = tally.segments.get(s);
             let counted = (0_u32..).zip(list.into_iter().flatten());
             let each = counted.filter(|(_, counts)| read(counts).total() > 0);
             each.filter_map(|(code, counts)| Some((names.segment(by, code)?.to_owned(), read(counts)))).collect()
@@ -53,8 +50,9 @@ impl<'a> ReferenceCounts<'a> {
         let of = |(s, by): (usize, &usize)| {
             [of_segments(*by, s, |counts| counts.confusion), of_segments(*by, s, SegmentCounts::decisions)]
         };
-        let segments = reads.segmentations.iter().enumerate().map(of).collect();
-        Self { tally, baseline, layout, segments, class_segments: by_name(tally, reads, names) }
+        let decided = reads.segmentations.iter().enumerate().filter(|_| reads.has_decided_segments());
+        let segments = decided.map(of).collect();
+        Self { tally, baseline, layout, segments }
     }
 
     /// The counts of a segmentation of `Reads`, by name.
@@ -62,13 +60,6 @@ impl<'a> ReferenceCounts<'a> {
     pub fn segments(&self, at: usize, selection: bool) -> Option<&BTreeMap<String, Confusion>> {
         let [pairs, decisions] = self.segments.get(at)?;
         Some(if selection { decisions } else { pairs })
-    }
-
-    /// The counts of a segmentation of `Reads` of one class against all others, or of right and wrong ones.
-    #[must_use]
-    pub fn class_segments(&self, at: usize, class: Option<usize>) -> Option<&BTreeMap<String, Confusion>> {
-        let of_classes = self.class_segments.get(at)?;
-        class.map_or_else(|| of_classes.last(), |class| of_classes.get(class))
     }
 
     /// The counts of a block.

@@ -2,6 +2,7 @@
 
 mod aggregated;
 mod classes;
+mod outcomes;
 mod reference;
 mod segmented;
 
@@ -15,13 +16,15 @@ use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::binning::Binning;
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, ClassCounts, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segments, SumCounts,
-    TargetReference, WindowCounts, filled,
+    Binned, Cells, ClassCounts, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segments, SegmentsOf,
+    SumCounts, TargetReference, WindowCounts, filled,
 };
 use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::calibration::Calibration;
+use crate::stats::multiclass::ByClass;
+use crate::stats::regression::Errors;
 use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
@@ -237,8 +240,12 @@ impl WindowCounts for CountedWindow<'_, '_> {
         self.decided_segments(by, selection)
     }
 
-    fn class_segments(&self, by: usize, class: Option<usize>) -> Segments<'_> {
-        self.segments_of_class(by, class)
+    fn class_segments(&self, by: usize) -> SegmentsOf<'_, ByClass> {
+        self.segments_of_classes(by)
+    }
+
+    fn error_segments(&self, by: usize) -> SegmentsOf<'_, Errors> {
+        self.segments_of_errors(by)
     }
 
     fn segmentation(&self, by: usize) -> &str {

@@ -102,6 +102,9 @@ struct Kept<'p> {
     /// Whether classes are counted by segment; left out as before they were.
     #[serde(skip_serializing_if = "is_false")]
     by_class: bool,
+    /// Whether errors are counted by segment; left out as before they were.
+    #[serde(skip_serializing_if = "is_false")]
+    by_error: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
     /// Segmentations with what is counted by segment of each; left out as before there were such.
@@ -181,6 +184,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         numbers,
         classes,
         by_class,
+        by_error,
         sums,
         by_segment,
         // Predictions are always counted.
@@ -232,6 +236,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         numbers,
         classes: classes > 0,
         by_class,
+        by_error,
         sums: sums.iter().filter_map(distribution).collect(),
         by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,

@@ -9,6 +9,7 @@ use super::types::{
 };
 use super::windows::{DAY, LocalDays, Millis, WindowSpec};
 use crate::rule;
+use crate::rule::budget::Budget;
 use crate::rule::definition::Reference;
 use crate::rule::names::PolicyNames;
 use crate::rule::versus::Versus;
@@ -127,8 +128,13 @@ fn group(name: &str, item: &Item, names: &mut PolicyNames, surroundings: &Surrou
     let rules = map
         .require("rules", "[psi: {of: features, lt: 0.2}]")
         .and_then(|item| rules(&item, (name, window), names, surroundings));
+    let budget = map.get("budget").map(|item| (Budget::read(&item), item));
     let (window, lateness) = window?;
     let rules = rules?;
+    let rules = match budget {
+        Some((budget, item)) => within(rules, budget?, &item),
+        None => rules,
+    };
     if let Some((item, Traffic::Model)) = &traffic
         && let Some(rule) = rules.iter().find(|rule| !reads_only_features(&rule.kind))
     {
@@ -161,6 +167,19 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
     };
     let reads_labels = rules.iter().any(|rule| rule.kind.reads_labels());
     window.slide * 3 + lateness + if reads_labels { horizon } else { 0 }
+}
+
+/// Divides a group's budget among the rules that have none.
+fn within(rules: Vec<Rule>, budget: Budget, item: &Item) -> Vec<Rule> {
+    let is_free = |rule: &Rule| rule.kind.budget().is_none() && !rule.kind.definition().has_own_budget();
+    for rule in rules.iter().filter(|rule| is_free(rule)) {
+        if let Some(why) = rule.kind.unbounded() {
+            item.report(format!("`{}` takes no budget: {why}; move it to a group of its own", rule.id));
+        }
+    }
+    let share = budget.shared_by(u32::try_from(rules.iter().filter(|rule| is_free(rule)).count()).unwrap_or(u32::MAX));
+    let one = |rule: Rule| if is_free(&rule) { Rule { kind: rule.kind.clone().within(share), ..rule } } else { rule };
+    rules.into_iter().map(one).collect()
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {

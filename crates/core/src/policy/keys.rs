@@ -335,6 +335,12 @@ pub static GROUP: Mapping = mapping(
             "three slides and the lateness",
             "A verdict that is older than this no longer promotes a version.",
         ),
+        key(
+            "budget",
+            Shape::Text("blocks per day, week, month or year, like 1/month"),
+            "",
+            "How many false blocks all rules of the group together may make: each that has no `budget` of its own gets an equal share.",
+        ),
         key("rules", Shape::Rules, REQUIRED, "The rules of the group: one metric with its options each."),
     ],
 );

@@ -59,11 +59,11 @@ pub(super) fn classes(task: Option<Task>, map: &Map) -> Option<Vec<String>> {
 pub(super) fn misfit(task: Task, kind: &RuleKind, metric: &str) -> Option<String> {
     match task {
         Task::Regression if kind.is_of_classes() => Some(format!(
-            "{metric} is a metric of classes, and labels are numbers with `task: regression`: mae, rmse, mean_error, mape and r2 are of numbers"
+            "{metric} is a metric of classes, and labels are numbers with `task: regression`: mae, rmse, mean_error, mape and r2 are of numbers, and gap and ratio compare these between segments"
         )),
         Task::Multiclass if kind.is_of_classes() => Some(format!(
-            "{metric} is a metric of two classes: with `task: multiclass` accuracy, balanced_accuracy, precision, recall and f1 are of several, gap and \
-             ratio compare them between segments, and psi, js, hellinger and l_inf compare the prediction and the label"
+            "{metric} is a metric of two classes: with `task: multiclass` accuracy, balanced_accuracy, precision, recall and f1 are of several, gap, ratio \
+             and gap_lcb compare them between segments, and psi, js, hellinger and l_inf compare the prediction and the label"
         )),
         Task::Binary | Task::Multiclass if kind.reads_numbers() => {
             Some(format!("{metric} is a metric of predicted numbers: write `task: regression` at the top"))

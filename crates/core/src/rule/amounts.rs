@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
-use super::result::{Judged, enough, enough_events};
+use super::result::{Certain, Judged, enough, enough_events};
 use super::shown;
 use super::types::{Bound, Side, Status};
 use crate::codec::number::number;
@@ -169,6 +170,16 @@ impl Check for Quantity {
         let Subjects::Only(subject) = self.definition.subjects else { return Vec::new() };
         let value = compared.map(Ratio::value);
         vec![Judged { subject: subject.to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        self.is_volume().then_some("a number of events is no sample of anything")
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let Counted { now, then } = self.counted(window);
+        let effect = window.design_effect(None);
+        vec![now.and_then(|now| certain::shares(&self.limits, (now, then), effect, alpha))]
     }
 
     fn simulation(&self) -> Simulation {

@@ -9,6 +9,7 @@ use super::versus::Versus;
 use crate::stats::bins::Bin;
 use crate::stats::calibration::Calibration;
 use crate::stats::fairness::Confusion;
+use crate::stats::multiclass::ByClass;
 use crate::stats::ratio::Ratio;
 use crate::stats::regression::Errors;
 
@@ -49,11 +50,15 @@ pub trait WindowCounts {
     fn unseen_names(&self, target: Target) -> Vec<(u64, &str)>;
 
     fn segments(&self, by: usize, selection: bool) -> Segments<'_>;
-    /// The segments of a segmentation with the pairs of one class against all others, or without a class with the pairs that name the label's
-    /// class (as true positives) and those that name another (as false negatives); for rules with `Read::ClassSegmentation`.
-    fn class_segments(&self, by: usize, class: Option<usize>) -> Segments<'_> {
-        let _ = (by, class);
-        Segments::default()
+    /// The segments of a segmentation with the counts of each class; for rules with `Read::ClassSegmentation`.
+    fn class_segments(&self, by: usize) -> SegmentsOf<'_, ByClass> {
+        let _ = by;
+        SegmentsOf::default()
+    }
+    /// The segments of a segmentation with the errors of their labelled predictions; for rules with `Read::ErrorSegmentation`.
+    fn error_segments(&self, by: usize) -> SegmentsOf<'_, Errors> {
+        let _ = by;
+        SegmentsOf::default()
     }
     /// The name of a segmentation.
     fn segmentation(&self, by: usize) -> &str;
@@ -224,6 +229,20 @@ pub struct Segments<'c> {
     pub unsegmented: u64,
     /// All segments of the snapshot.
     pub reference: Option<&'c BTreeMap<String, Confusion>>,
+}
+
+/// The segments of one segmentation with what was counted of their labelled predictions, by name; no reference where it has none of them.
+pub struct SegmentsOf<'c, T> {
+    pub each: Vec<(&'c str, T)>,
+    pub reference: Option<Vec<(&'c str, T)>>,
+    /// Labelled predictions without a segment.
+    pub unsegmented: u64,
+}
+
+impl<T> Default for SegmentsOf<'_, T> {
+    fn default() -> Self {
+        Self { each: Vec::new(), reference: None, unsegmented: 0 }
+    }
 }
 
 /// What metrics of all decisions, and of the score, are made of; default where no rule of the group reads it.

@@ -4,13 +4,14 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Change, Limits, MIN_SAMPLES, VERSUS};
 use super::multiclass::{self, AVERAGE, CLASS};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Tolerance};
 use crate::codec::number::number;
@@ -162,6 +163,18 @@ impl Decided {
     fn is_selection(&self) -> bool {
         self.definition.counts == Counts::Decisions
     }
+
+    /// The decisions of the window, and of its reference.
+    fn counts(&self, window: &dyn WindowCounts) -> (Confusion, Option<Confusion>) {
+        let counts = window.quality();
+        if self.is_selection() {
+            return (
+                Confusion::of_decisions(counts.decisions),
+                counts.reference_decisions.map(Confusion::of_decisions),
+            );
+        }
+        (counts.confusion, counts.reference)
+    }
 }
 
 impl Check for Decided {
@@ -186,12 +199,7 @@ impl Check for Decided {
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let counts = window.quality();
-        let (now, reference) = if self.is_selection() {
-            (Confusion::of_decisions(counts.decisions), counts.reference_decisions.map(Confusion::of_decisions))
-        } else {
-            (counts.confusion, counts.reference)
-        };
+        let (now, reference) = self.counts(window);
         let n = now.total();
         let compared = self.compared(&now, reference.as_ref());
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
@@ -213,6 +221,17 @@ impl Check for Decided {
         evidence.push(("reference_n", reference_n.into()));
         let value = compared.map(|c| c.exact.value());
         vec![Judged { subject: "decision".to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let (now, reference) = self.counts(window);
+        let effect = window.design_effect(None);
+        let bound = |counts: Option<Confusion>| move |alpha| certain::metric(self.metric, &counts?, effect, alpha);
+        vec![certain::compared(&self.limits, alpha, bound(Some(now)), bound(reference))]
     }
 
     fn simulation(&self) -> Simulation {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::alarms::Simulation;
 use super::binning::Binning;
-use super::by_segment;
+use super::budget::{BUDGET, Budget};
 use super::counts::WindowCounts;
-use super::names::{Naming, PolicyNames};
-use super::result::Judged;
+use super::names::PolicyNames;
+use super::result::{Certain, Judged};
 use super::types::{Bound, Target};
 use super::versus::Versus;
 use crate::yaml::Map;
@@ -66,6 +66,12 @@ impl Definition {
         self.name.ends_with("_rate")
     }
 
+    /// Whether the rule reads `budget` itself.
+    #[must_use]
+    pub fn has_own_budget(&self) -> bool {
+        self.options.iter().any(|option| option.key == BUDGET.key)
+    }
+
     /// Every key of the rule's options, in the order that messages list them.
     #[must_use]
     pub fn keys(&'static self) -> Vec<&'static str> {
@@ -73,6 +79,7 @@ impl Definition {
         let mut keys: Vec<&'static str> = self.subjects.key().into_iter().collect();
         keys.extend(self.limit.keys());
         keys.extend(self.options.iter().map(|option| option.key));
+        keys.extend((!self.has_own_budget()).then_some(BUDGET.key));
         keys.extend(features.then_some("except"));
         keys.extend(["id", "for"]);
         keys
@@ -100,6 +107,8 @@ pub enum Read {
     Segmentation(usize),
     /// Labelled predictions of each class by segment: `WindowCounts::class_segments`.
     ClassSegmentation(usize),
+    /// Errors of predicted numbers by segment: `WindowCounts::error_segments`.
+    ErrorSegmentation(usize),
     /// The snapshot's labelled rows by segment, without which the rule cannot be judged.
     SnapshotSegments(usize),
     /// The score of labelled predictions.
@@ -176,6 +185,17 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
     /// How often it would block without drift.
     fn simulation(&self) -> Simulation;
 
+    /// Why its values have no bounds at any level, for a `budget`; `None` where they have.
+    fn unbounded(&self) -> Option<&'static str> {
+        Some("no bound of its value is known that holds at any level")
+    }
+
+    /// Where the value of each subject lies but for a probability of `alpha`, in the order of `judge`; `None` where that is not known.
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let _ = (window, alpha);
+        Vec::new()
+    }
+
     /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
     fn design_effect(&self) -> Option<Option<f64>> {
         None
@@ -213,13 +233,15 @@ pub struct RuleKind {
     least: Option<u64>,
     /// The segmentation whose segments are judged each by itself.
     by: Option<usize>,
+    /// How many false blocks it may make.
+    budget: Option<Budget>,
 }
 
 impl RuleKind {
     #[must_use]
     pub fn new(check: impl Check + PartialEq) -> Self {
         let versus = check.versus().unwrap_or_default();
-        Self { check: Arc::new(check), versus, least: None, by: None }
+        Self { check: Arc::new(check), versus, least: None, by: None, budget: None }
     }
 
     /// The same compared with something else, of which there have to be so many samples.
@@ -232,6 +254,24 @@ impl RuleKind {
     #[must_use]
     pub fn by_segments_of(self, by: Option<usize>) -> Self {
         Self { by, ..self }
+    }
+
+    /// The same within a budget of false blocks.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// How many false blocks it may make, where that is written.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget
+    }
+
+    /// Why its values have no bounds at any level, for a budget; `None` where they have.
+    #[must_use]
+    pub fn unbounded(&self) -> Option<&'static str> {
+        self.check.unbounded()
     }
 
     /// What it compares with.
@@ -258,6 +298,7 @@ impl PartialEq for RuleKind {
         self.versus == other.versus
             && self.least == other.least
             && self.by == other.by
+            && self.budget == other.budget
             && self.check.equals(&*other.check)
     }
 }
@@ -325,18 +366,6 @@ impl RuleKind {
         self.check.floor(at)
     }
 
-    /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
-    #[must_use]
-    pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
-        match self.by {
-            Some(by) => {
-                let subjects = self.targets().into_iter().zip(self.check.bounds());
-                by_segment::judge(window, by, subjects, &|segment| self.check.judge(segment, lasts))
-            }
-            None => self.check.judge(window, lasts),
-        }
-    }
-
     /// Of a rule that is judged by the results of another one: that rule's group and id.
     #[must_use]
     pub fn of_rule(&self) -> Option<(&str, &str)> {
@@ -347,39 +376,5 @@ impl RuleKind {
     #[must_use]
     pub fn judge_results(&self, results: &[Judged]) -> Judged {
         self.check.judge_results(results)
-    }
-
-    /// How often it would block without drift.
-    #[must_use]
-    pub fn simulation(&self) -> Simulation {
-        match self.versus {
-            _ if self.by.is_some() => {
-                Simulation::Unknown("how large the segments of a window are is not in the policy")
-            }
-            Versus::Training => self.check.simulation(),
-            _ => Simulation::Unknown("it is computed against the training snapshot alone"),
-        }
-    }
-
-    /// What it blocks at, in words.
-    #[must_use]
-    pub fn breach(&self, subject: &str) -> String {
-        let breach = self.check.breach(subject);
-        if self.by.is_some() { format!("{breach} in any segment") } else { breach }
-    }
-
-    /// What the rule's results are about, as verdicts name it, in the policy's order.
-    #[must_use]
-    pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
-        let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
-        match self.definition().subjects {
-            Subjects::Features { .. } | Subjects::Distributions | Subjects::Numbers | Subjects::Categories => {
-                self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
-            }
-            Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),
-            Subjects::Kpi => one(self.kpi().and_then(|of| named.kpi(of))),
-            Subjects::Measured => one(self.measured().and_then(|of| named.measured(of))),
-            Subjects::Only(name) => vec![name.to_owned()],
-        }
     }
 }

@@ -1,40 +1,38 @@
 //! Distances of a window's distribution from the training snapshot's: PSI, p-values of KS and chi-square tests, the safe KS
 //! bound. Counts come from the predictions, or from the features stream where the predictions do not carry the feature.
 
+mod bound;
 pub mod chance;
+pub mod lcb;
 pub mod limited;
 mod test;
 
 use super::alarms::Simulation;
-use super::binning::{Binning, DECILES};
+use super::binning::Binning;
 use super::by_segment::BY;
-use super::counts::{TargetReference, WindowCounts};
+use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
 use super::forms::{BINS, binning};
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
-use super::names::PolicyNames;
-use super::options::{DESIGN_EFFECT, subjects};
-use super::result::{Judged, enough, real};
+use super::options::subjects;
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Correction, Side, Status, Subject, Target};
 use crate::codec::number::number;
+use crate::stats::bounds::Parts;
 use crate::stats::chi2::sparse;
-use crate::stats::ks;
 use crate::stats::limit::Limit;
 use crate::stats::psi::{CHANCE, Zero, expected_null, is_within_chance, method_of, psi};
 use crate::yaml::{Item, units};
 use chance::{ALPHA, FLOOR, PsiLimit, note};
 
-/// Milliseconds of a day.
-const DAY_MS: f64 = 86_400_000.0;
-
 const OTHER_FORM: &str = "it is not computed for a limit of this form";
 
 /// The rules of this family, in the order of the reference.
-pub(super) static RULES: [&Definition; 3] = [&PSI, &KS_P, &KS_LCB];
+pub(super) static RULES: [&Definition; 2] = [&PSI, &KS_P];
 
 const BASE: Definition = Definition {
     name: "",
@@ -141,6 +139,20 @@ impl Check for Psi {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let of = |subject: &Subject<PsiLimit>| {
+            let c = window.distribution(subject.target)?;
+            let binned = window.binned(subject.target, &self.bins, c.cells);
+            let ends = bound::over_bins(Parts::Psi, window, &binned, alpha)?;
+            subject.limit.certain(ends, (c.n, c.reference_n), binned.reference.len())
+        };
+        self.of.iter().map(of).collect()
     }
 
     fn simulation(&self) -> Simulation {
@@ -255,116 +267,22 @@ impl Check for KsP {
         self.judge_all(window)
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let judged = self.judge_all(window);
+        let of = |(of, judged): (&Subject<Limits>, &Judged)| Some(bound::of_p(window, of, judged.value?, alpha));
+        self.of.iter().zip(&judged).map(of).collect()
+    }
+
     fn simulation(&self) -> Simulation {
         let (correction, min_effect) = (self.correction, self.min_effect.value());
         match limits(&self.of, Limits::lower) {
             Some(of) => Simulation::Test { of, correction, min_effect },
             None => Simulation::Unknown(OTHER_FORM),
         }
-    }
-}
-
-static KS_LCB: Definition = Definition {
-    name: "ks_lcb",
-    documentation: "A lower bound of the Kolmogorov–Smirnov distance D from the training values (DKW–Massart bands of window and \
-        snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
-    subjects: Subjects::Numbers,
-    example: "0.05",
-    options: &[BUDGET, DESIGN_EFFECT, BY, VERSUS, MIN_SAMPLES],
-    parse: |definition, map, names: &mut PolicyNames| {
-        let of = subjects(map, names, definition);
-        let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
-        let least = MIN_SAMPLES.optional_whole(map);
-        let (of, budget, design_effect, min_samples) = (of?, budget?, design_effect?, least?);
-        Some(RuleKind::new(KsLcb { of, budget, design_effect, min_samples }))
-    },
-    ..BASE
-};
-const BUDGET: Opt = Opt {
-    key: "budget",
-    takes: Takes::Number {
-        wanted: "a probability above 0 and below 1",
-        bounds: &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)],
-    },
-    default: "0.01",
-    documentation: "The probability of a false block per day, over all subjects and windows.",
-};
-
-/// The bound of each subject against its limit; `budget` is the false-block probability per day, `design_effect` is φ: what `unit` gives
-/// unless it is written, or 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KsLcb {
-    pub of: Vec<Subject<Limits>>,
-    pub budget: f64,
-    pub design_effect: Option<f64>,
-    pub min_samples: Option<u64>,
-}
-
-impl Check for KsLcb {
-    fn definition(&self) -> &'static Definition {
-        &KS_LCB
-    }
-
-    fn reads(&self) -> Vec<Read> {
-        distributions(&self.of).collect()
-    }
-
-    fn bounds(&self) -> Vec<Bound> {
-        self.of.iter().map(|subject| subject.limit.bound()).collect()
-    }
-
-    fn floor(&self, at: usize) -> Option<Bound> {
-        self.of.get(at)?.limit.floor()
-    }
-
-    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let effect = window.design_effect(self.design_effect);
-        self.of.iter().map(|subject| self.judge_one(window, subject, effect)).collect()
-    }
-
-    fn simulation(&self) -> Simulation {
-        let (budget, design_effect) = (self.budget, self.design_effect);
-        match limits(&self.of, Limits::upper) {
-            Some(of) => Simulation::DistanceBound { of, budget, design_effect },
-            None => Simulation::Unknown(OTHER_FORM),
-        }
-    }
-
-    fn design_effect(&self) -> Option<Option<f64>> {
-        Some(self.design_effect)
-    }
-}
-
-impl KsLcb {
-    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, design_effect: f64) -> Judged {
-        let target = subject.target;
-        let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
-        let TargetReference::Numeric { cells: reference, .. } = c.reference else {
-            let why = "a category has no KS distance: leave it out of ks_lcb";
-            return Judged::insufficient(window.target(target), why);
-        };
-        let distance = ks::distance(reference, c.cells);
-        let features = real(self.of.len() as u64 * window.comparisons());
-        #[allow(clippy::cast_precision_loss, reason = "a slide is far below 2^53 ms")]
-        let evaluations = (DAY_MS / window.slide() as f64).max(1.0);
-        let (of_window, of_reference) = (self.budget / (features * evaluations), self.budget / features);
-        let bound = distance.as_ref().map(|d| ks::lcb(d.d_lo, d.n, d.m, of_window, of_reference, design_effect));
-        let value = bound.as_ref().map(|b| b.lcb);
-        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let judged = enough(c.n, least, value, |v| subject.limit.status(v));
-        let (status, reason) = shown::against(window, c.reference_n, judged);
-        let mut evidence = vec![
-            ("d", number(distance.as_ref().map(|d| d.d_lo))),
-            ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
-            ("band_window", number(bound.as_ref().map(|b| b.window))),
-            ("band_reference", number(bound.as_ref().map(|b| b.reference))),
-            ("method", "dkw-massart".into()),
-            ("limit", subject.limit.evidence()),
-        ];
-        evidence.extend((design_effect > 1.0).then(|| ("design_effect", number(Some(design_effect)))));
-        evidence.extend(shown::tail(&c));
-        let bins = (status != Status::Pass).then(|| shown::beside(&c, &window.binned(target, &DECILES, c.cells)));
-        Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
     }
 }
 

@@ -3,18 +3,21 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::certain;
 use super::comparison::{Comparison, Decision, Share, Versus as Of};
-use super::counts::WindowCounts;
+use super::counts::{KpiCounts, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
 use super::forms;
+use super::limits::Change;
 use super::options::tolerance;
-use super::result::{Judged, bounded, enough, limit};
+use super::result::{Certain, Judged, bounded, enough, limit};
 use super::types::{Bound, Side, Status, Tolerance};
 use super::versus::Versus;
 use crate::codec::number::number;
+use crate::stats::bounds;
 use crate::yaml::Map;
 
 /// The rules of this family, in the order of the reference.
@@ -104,6 +107,15 @@ impl KpiDrop {
 }
 
 impl KpiDrop {
+    /// The version, or the time, that the KPI is compared with.
+    fn beside<'c>(&self, kpi: &KpiCounts<'c>) -> Option<&'c Comparison> {
+        let compared = kpi.compared?;
+        match self.versus {
+            KpiVersus::Champion => compared.beside.as_ref().or(compared.before.as_ref()),
+            KpiVersus::Predecessor | KpiVersus::Time(_) => compared.before.as_ref(),
+        }
+    }
+
     /// Against an earlier time: Newcombe's interval of the window, since an earlier time is looked at once.
     fn judge_time(&self, window: &dyn WindowCounts, own: Share, subject: String, versus: Versus) -> Judged {
         let reference = window.reference_kpi(self.of).unwrap_or_default();
@@ -157,11 +169,7 @@ impl Check for KpiDrop {
         if let KpiVersus::Time(versus) = self.versus {
             return vec![self.judge_time(window, own, subject, versus)];
         }
-        let compared = kpi.compared.and_then(|kpi| match self.versus {
-            KpiVersus::Champion => kpi.beside.as_ref().or(kpi.before.as_ref()),
-            KpiVersus::Predecessor | KpiVersus::Time(_) => kpi.before.as_ref(),
-        });
-        let Some(compared) = compared else {
+        let Some(compared) = self.beside(&kpi) else {
             let reason =
                 "nothing to compare with in this window: no other version in prod, and no earlier time in prod";
             return vec![Judged { evidence, ..Judged::insufficient(subject, reason) }];
@@ -179,6 +187,31 @@ impl Check for KpiDrop {
         let reason = reason.or_else(|| by_sums.map(|total| format!("by the sums {}", total.of)));
         evidence.extend(against(compared, &decision, lasts));
         vec![Judged { subject, status, value: drop, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Of what is compared in the window, and of its sums.
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None);
+        let kpi = window.kpi(self.of);
+        let of = |own: Share, reference: Share, alpha: f64| {
+            let bound = |share: Share| bounds::share((share.yes, share.n), effect, alpha / 2.0);
+            let ends = Change::Drop.of_intervals(self.max, bound(own)?, bound(reference)?)?;
+            Some(certain::of_drop(self.max, ends))
+        };
+        if matches!(self.versus, KpiVersus::Time(_)) {
+            return vec![window.reference_kpi(self.of).and_then(|reference| of(kpi.own, reference, alpha))];
+        }
+        let Some(compared) = self.beside(&kpi) else { return vec![None] };
+        let total = compared.decide(kpi.own, self.max, false).total;
+        let each = [
+            of(kpi.own, compared.reference, alpha / 2.0),
+            total.and_then(|total| of(total.own, total.reference, alpha / 2.0)),
+        ];
+        vec![Certain::any(each.into_iter().flatten())]
     }
 
     fn versus(&self) -> Option<Versus> {

@@ -10,9 +10,9 @@ use super::definition::{Bounds, Definition, LimitForm, Opt, Takes};
 use super::options::{ReadLimit, limit, tolerance};
 use super::types::{Bound, Side, Status, Tolerance};
 use crate::stats::limit::{Amount, Limit};
-use crate::stats::ratio::Ratio;
 use crate::yaml::{Item, Map};
-use region::{Lies, tolerated};
+use region::Lies;
+pub(super) use region::tolerated;
 
 pub(super) use super::forms::VERSUS;
 pub use region::{Change, Region};
@@ -73,6 +73,11 @@ impl Limits {
             Region::Change(change, tolerance) => format!("that breaks {} {}", change.key(), tolerated(tolerance)),
             Region::Sigmas(change, limit) => format!("that breaks {} {limit} standard deviations", change.key()),
         }
+    }
+
+    /// What passes up to a limit.
+    pub(super) fn at_most(limit: Limit) -> Self {
+        Self { region: Region::Side(Side::Lte, limit), warn: None }
     }
 
     /// Reads exactly one limit, and a `warn` of its form inside of it.
@@ -155,6 +160,11 @@ impl Limits {
         Bound { side, limit, warn: self.warn.map(|warn| of(warn).1) }
     }
 
+    /// Whether a whole interval breaks the limit.
+    pub(super) fn is_broken_by(&self, ends: [Amount; 2]) -> bool {
+        self.region.lies(ends) == Lies::Outside
+    }
+
     /// The lower bound of `between`.
     pub(super) fn floor(&self) -> Option<Bound> {
         let low = |region| if let Region::Between(low, _) = region { Some(low) } else { None };
@@ -179,21 +189,22 @@ impl Limits {
     }
 
     /// Of two ratios whether the other lies worse: further beyond the limit, or nearer to it.
-    pub(super) fn is_worse(&self, one: Ratio, other: Ratio) -> bool {
+    pub(super) fn is_worse(&self, one: impl Into<Amount>, other: impl Into<Amount>) -> bool {
+        let (one, other) = (one.into(), other.into());
         match self.region {
             Region::Side(Side::Lt | Side::Lte, _) | Region::Change(Change::Increase, _) | Region::Sigmas(..) => {
-                other > one
+                other.order(one).is_gt()
             }
-            Region::Side(Side::Gt | Side::Gte, _) | Region::Change(Change::Drop, _) => other < one,
+            Region::Side(Side::Gt | Side::Gte, _) | Region::Change(Change::Drop, _) => other.order(one).is_lt(),
             Region::Between(low, high) => {
                 // By what factor the band is left; a ratio of 0 leaves it by any.
-                let (low, high) = (low.ratio(), high.ratio());
-                let beyond = |value: Ratio| -> Option<Ratio> {
+                let (low, high) = (Amount::from(low.ratio()), Amount::from(high.ratio()));
+                let beyond = |value: Amount| -> Option<Amount> {
                     let (below, above) = (low.over(value)?, value.over(high)?);
-                    Some(below.max(above))
+                    Some(if above.order(below).is_gt() { above } else { below })
                 };
                 match (beyond(one), beyond(other)) {
-                    (Some(one), Some(other)) => other > one,
+                    (Some(one), Some(other)) => other.order(one).is_gt(),
                     (one, other) => one.is_some() && other.is_none(),
                 }
             }

@@ -4,11 +4,12 @@
 use serde_json::{Value, json};
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::{ClassCounts, WindowCounts};
 use super::definition::{Check, Definition, Opt, Read, RuleKind, Takes};
 use super::limits::{Change, Limits, MIN_SAMPLES};
 use super::names::PolicyNames;
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Tolerance};
 use crate::codec::number::number;
@@ -236,6 +237,21 @@ impl Check for ClassRule {
         evidence.push(("reference_n", reference_n.into()));
         let value = compared.value.map(Amount::value);
         vec![Judged { subject: "prediction".to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        let is_mean = self.proportion(&ByClass::default()).is_none();
+        is_mean.then_some("a mean over classes has no bound that holds at any level: write a rule for each `class`")
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let counts = window.classes();
+        let effect = window.design_effect(None);
+        let bound = |matrix: Option<&[u64]>| {
+            let found = matrix.and_then(|matrix| self.proportion(&ByClass::of_matrix(self.classes, matrix)));
+            move |alpha| found.and_then(|(metric, counts)| certain::metric(metric, &counts, effect, alpha))
+        };
+        vec![certain::compared(&self.limits, alpha, bound(Some(counts.now)), bound(counts.reference))]
     }
 
     fn simulation(&self) -> Simulation {

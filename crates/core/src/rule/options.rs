@@ -65,6 +65,7 @@ impl Opt {
             | Takes::OneOf(_)
             | Takes::Rule
             | Takes::Bins { .. }
+            | Takes::Daily
             | Takes::Range
             | Takes::Segmentation
             | Takes::Versus
@@ -84,12 +85,6 @@ impl Opt {
                 _ => order.is_lt(),
             })
         })
-    }
-
-    /// The number that is written, or the default.
-    pub(super) fn number(&self, map: &Map) -> Option<f64> {
-        let read = |item: Item| item.number(self.wanted(), |number| self.allows(&number, Some));
-        map.get(self.key).map_or_else(|| self.default.parse().ok(), read)
     }
 
     /// The number that is written, exactly, or the default.

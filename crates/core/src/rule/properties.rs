@@ -157,6 +157,8 @@ pub enum Takes {
         least: u64,
         most: u64,
     },
+    /// A probability per day, or blocks in a span of time (`1/month`).
+    Daily,
     /// Two ascending numbers.
     Range,
     /// One of `segments:`.

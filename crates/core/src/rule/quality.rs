@@ -4,16 +4,18 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Limits, MIN_SAMPLES, Region, VERSUS};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::auc;
+use crate::stats::bounds;
 use crate::stats::grid::Grid;
 use crate::stats::limit::Amount;
 use crate::stats::scores::{Interval, NoScore, ScoreCells};
@@ -127,6 +129,20 @@ impl ScoreRule {
         Some(Found { value, lower, upper, ends: [lower.into(), upper.into()] })
     }
 
+    /// Bounds of the metric at a level: of AUC, the integral of one distribution function by the other, by the bands of both distribution functions, which share α; of the Brier score as of a
+    /// mean within [0, 1].
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn bounds_at(&self, window: &dyn WindowCounts, sides: [&[u64]; 2], effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        let found = self.of(window, sides).ok()?;
+        let [negatives, positives] = sides.map(|cells| cells.iter().sum::<u64>() as f64 / effect);
+        if self.of == ScoreMetric::Brier {
+            let of = |mean: f64| bounds::mean(mean.clamp(0.0, 1.0), negatives + positives, alpha);
+            return Some((of(found.lower)?.0, of(found.upper)?.1));
+        }
+        let width = bounds::band(negatives, alpha / 2.0)? + bounds::band(positives, alpha / 2.0)?;
+        Some(((found.lower - width).max(0.0), (found.upper + width).min(1.0)))
+    }
+
     /// The metric of score cells by label, `[negatives, positives]`.
     fn of(&self, window: &dyn WindowCounts, [negatives, positives]: [&[u64]; 2]) -> Result<Found, NoScore> {
         let counts = window.quality();
@@ -193,6 +209,23 @@ impl Check for ScoreRule {
         }
         let value = compared.map(|c| c.value);
         vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        match self.of {
+            ScoreMetric::Auc | ScoreMetric::Brier => None,
+            ScoreMetric::LogLoss => {
+                Some("the loss of one prediction has no largest value, so its mean has no bound: write `brier`")
+            }
+            ScoreMetric::Ece => Some("a mean of distances in bins has no bound that holds at any level: write `brier`"),
+        }
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None).max(1.0);
+        let now = |alpha| self.bounds_at(window, window.score_by_label()?, effect, alpha);
+        let then = |alpha| self.bounds_at(window, window.reference_score_by_label()?, effect, alpha);
+        vec![certain::compared(&self.limits, alpha, now, then)]
     }
 
     fn simulation(&self) -> Simulation {

@@ -1,13 +1,14 @@
 //! Shares of a window's events whose value of a feature is missing or invalid.
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::{Distribution, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Change, Limits, MIN_SAMPLES, Region, VERSUS};
 use super::options::subjects;
-use super::result::{Judged, enough_events};
+use super::result::{Certain, Judged, enough_events};
 use super::shown;
 use super::types::{Bound, Side, Subject, Tolerance};
 use crate::codec::number::number;
@@ -67,6 +68,14 @@ impl EventRate {
         (Ratio::of_counts(now, c.events()), Ratio::of_counts(then, c.reference_events()))
     }
 
+    fn certain_of(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) -> Option<Certain> {
+        let c = window.distribution(subject.target)?;
+        let missing = self.is_of_missing();
+        let (now, then) = if missing { (c.missing, c.reference_missing) } else { (c.invalid, c.reference_invalid) };
+        let counts = ((now, c.events()), Some((then, c.reference_events())));
+        certain::shares(&subject.limit, counts, window.design_effect(None), alpha)
+    }
+
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
         let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
         let (rate, reference) = self.rates(&c);
@@ -110,6 +119,14 @@ impl Check for EventRate {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 
     /// Of limits from above: an increase over the rate in training, or a rate of what training has none of.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::budget::{self, BUDGET};
 use super::definition::{Bounds, Definition, LimitForm, Opt, Subjects, Takes};
 use super::distance::chance::ALPHA;
 
@@ -107,12 +108,19 @@ impl Definition {
         json!({"anyOf": [amount, map]})
     }
 
+    /// The keys that mean something for the rule; the others are told what is wrong with them.
+    fn documented_keys(&'static self) -> impl Iterator<Item = &'static str> {
+        let has_bounds = !budget::WITHOUT.contains(&self.name);
+        self.keys().into_iter().filter(move |key| *key != BUDGET.key || has_bounds)
+    }
+
     /// Each key of the rule: what is written, the default, and what it means.
     fn rows(&'static self) -> Vec<(&'static str, String, String, String)> {
         let required = || "required".to_owned();
         let mut rows = Vec::new();
-        for key in self.keys() {
-            let option = self.options.iter().find(|option| option.key == key);
+        for key in self.documented_keys() {
+            let common = [BUDGET];
+            let option = self.options.iter().chain(&common).find(|option| option.key == key);
             rows.push(match (key, option) {
                 (_, Some(option)) => (key, option.written(), option.default_written(), option.documentation.to_owned()),
                 ("of" | "by", _) => (key, self.subject_written().to_owned(), required(), "The subject.".to_owned()),
@@ -170,8 +178,9 @@ impl Definition {
     #[must_use]
     pub fn schema(&'static self) -> Value {
         let mut properties = Map::new();
-        for key in self.keys() {
-            let option = self.options.iter().find(|option| option.key == key);
+        for key in self.documented_keys() {
+            let common = [BUDGET];
+            let option = self.options.iter().chain(&common).find(|option| option.key == key);
             let schema = match (key, option) {
                 (_, Some(option)) => option.schema(),
                 ("of" | "by", _) => self.subject_schema(),
@@ -259,6 +268,7 @@ impl Opt {
             Takes::Bins { least, most } => {
                 format!("a whole number from {least} to {most}, `{{width: n}}`, or `{{edges: [a, b, …]}}`")
             }
+            Takes::Daily => format!("{}, or {}", budget::DAILY, budget::WANTED),
             Takes::Range => "`[a, b]`, ascending".to_owned(),
             Takes::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`".to_owned(),
             Takes::KpiVersus => {
@@ -300,6 +310,9 @@ impl Opt {
                 });
                 json!({"anyOf": [whole, map]})
             }
+            Takes::Daily => json!({"anyOf": [
+                {"type": "number", "exclusiveMinimum": 0.0, "exclusiveMaximum": 1.0}, {"type": "string", "pattern": budget::PATTERN},
+            ]}),
             Takes::Range => json!({"type": "array", "items": Bounds::Value.schema(), "minItems": 2, "maxItems": 2}),
             Takes::Segmentation => {
                 json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})

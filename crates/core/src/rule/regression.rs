@@ -3,18 +3,18 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::limit::Amount;
-use crate::stats::ratio::Ratio;
-use crate::stats::regression::Errors;
+use crate::stats::regression::{ErrorMetric, Errors};
 
 /// The rules of this family, in the order of the reference.
 pub(super) static RULES: [&Definition; 5] = [&MAE, &RMSE, &MEAN_ERROR, &MAPE, &R2];
@@ -36,7 +36,8 @@ static MAE: Definition = Definition {
     recorded_as: None,
     parse: |definition, map, _| {
         let (limits, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
-        Some(RuleKind::new(ErrorRule { definition, limits: limits?, min_samples: min_samples? }))
+        let metric = ErrorMetric::named(definition.name)?;
+        Some(RuleKind::new(ErrorRule { definition, metric, limits: limits?, min_samples: min_samples? }))
     },
 };
 static RMSE: Definition = Definition {
@@ -77,6 +78,7 @@ static R2: Definition = Definition {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorRule {
     definition: &'static Definition,
+    pub metric: ErrorMetric,
     pub limits: Limits,
     pub min_samples: Option<u64>,
 }
@@ -84,15 +86,7 @@ pub struct ErrorRule {
 impl ErrorRule {
     /// The metric of these sums, and the samples that it is the metric of.
     fn of(&self, errors: &Errors) -> (Option<Amount>, u64) {
-        let exact = |ratio: Option<Ratio>| ratio.map(Amount::Exact);
-        let value = match self.definition.name {
-            "rmse" => errors.rmse().map(Amount::Float),
-            "mean_error" => exact(errors.mean_error()),
-            "mape" => return (exact(errors.mape()), errors.n().saturating_sub(errors.zeros())),
-            "r2" => errors.r2().map(Amount::Float),
-            _ => exact(errors.mae()),
-        };
-        (value, errors.n())
+        (self.metric.value(errors), self.metric.samples(errors))
     }
 
     /// What is compared with the limit: the metric, or its change.
@@ -136,13 +130,25 @@ impl Check for ErrorRule {
         let mut evidence: Vec<(&'static str, Value)> = vec![("limit", self.limits.evidence())];
         evidence.extend(is_change.then(|| ("now", value(now))));
         evidence.push(("n", n.into()));
-        if self.definition == &MAPE {
+        if self.metric == ErrorMetric::Mape {
             evidence.push(("zeros", counts.now.map_or(0, |errors| errors.zeros()).into()));
         }
         evidence.push(("reference_value", value(then)));
         evidence.push(("reference_n", reference_n.into()));
         let value = compared.map(Amount::value);
         vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        let is_mean = matches!(self.metric, ErrorMetric::Mae | ErrorMetric::MeanError);
+        (!is_mean).then_some("the spread of what it is the mean of is not counted: write `mae` or `mean_error`")
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None);
+        let bound = |errors: Option<Errors>| move |alpha| self.metric.interval(&errors?, effect, alpha);
+        let counts = window.numbers();
+        vec![certain::compared(&self.limits, alpha, bound(counts.now), bound(counts.reference))]
     }
 
     fn simulation(&self) -> Simulation {

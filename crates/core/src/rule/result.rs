@@ -20,6 +20,26 @@ pub struct Judged {
     pub bins: Option<Value>,
 }
 
+/// The interval of a value at a level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Certain {
+    /// Infinite where nothing bounds it on that side.
+    pub lower: f64,
+    pub upper: f64,
+    /// Whether the whole interval breaks the rule's limit.
+    pub blocks: bool,
+}
+
+impl Certain {
+    /// Of several the one that blocks, or else the one with the largest lower end.
+    pub(super) fn any(each: impl IntoIterator<Item = Self>) -> Option<Self> {
+        each.into_iter().reduce(|one, other| {
+            let key = |of: &Self| (of.blocks, of.lower);
+            if key(&other) > key(&one) { other } else { one }
+        })
+    }
+}
+
 impl Judged {
     #[must_use]
     pub fn insufficient(subject: impl Into<String>, reason: impl Into<String>) -> Self {

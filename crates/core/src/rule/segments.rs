@@ -1,8 +1,13 @@
 //! Rules over segments: gaps of rates between them, their safe bounds, drops below the training snapshot. Segments that are
 //! too small are named and left out; fewer than two that are not make a gap `insufficient`.
 
+mod amounts;
 mod bounds;
 mod by_class;
+mod by_error;
+mod certain;
+pub mod drops;
+pub mod gap_lcb;
 mod gaps;
 mod listed;
 pub mod metrics;
@@ -16,7 +21,7 @@ use super::definition::{
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
-use super::result::{Judged, bounded};
+use super::result::{Certain, Judged, bounded};
 use super::types::{Bound, Side};
 use crate::stats::fairness::Rate;
 use crate::stats::limit::Limit;
@@ -24,8 +29,8 @@ use crate::yaml::Map;
 use listed::ComparedSegments;
 
 /// The rules of this family, in the order of the reference.
-pub(super) static RULES: [&Definition; 8] =
-    [&TPR_GAP, &FPR_GAP, &SELECTION_GAP, &EQUALIZED_ODDS, &DISPARATE_IMPACT, &TPR_GAP_LCB, &TPR_DROP, &TPR_DROP_LCB];
+pub(super) static RULES: [&Definition; 6] =
+    [&TPR_GAP, &FPR_GAP, &SELECTION_GAP, &EQUALIZED_ODDS, &DISPARATE_IMPACT, &TPR_GAP_LCB];
 
 const BASE: Definition = Definition {
     name: "",
@@ -146,6 +151,24 @@ impl Check for Gap {
         vec![segments.gap(rate.into(), self.limit, self.min_positives, None)]
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let selection = self.measure == GapMeasure::Selection;
+        let segments = ComparedSegments::new(window, self.by, selection, 1.0);
+        let rate = match self.measure {
+            GapMeasure::EqualizedOdds => {
+                return vec![segments.certain_odds(&self.limit, self.min_positives, false, alpha)];
+            }
+            GapMeasure::Tpr => Rate::Tpr,
+            GapMeasure::Fpr => Rate::Fpr,
+            GapMeasure::Selection => Rate::Selection,
+        };
+        vec![segments.certain_gap(rate.into(), &self.limit, self.min_positives, None, alpha)]
+    }
+
     fn simulation(&self) -> Simulation {
         let rates: &[Rate] = match self.measure {
             GapMeasure::Tpr => &[Rate::Tpr],
@@ -216,6 +239,15 @@ impl Check for DisparateImpact {
         vec![segments.ratio(Rate::Selection.into(), self.limit, self.min_positives, None)]
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let segments = ComparedSegments::new(window, self.by, true, 1.0);
+        vec![segments.certain_ratio(Rate::Selection.into(), &self.limit, self.min_positives, None, alpha)]
+    }
+
     fn simulation(&self) -> Simulation {
         let Some(limit) = self.limit.lower() else { return Simulation::Unknown(OTHER_FORM) };
         simulation(self.by, self.min_positives, (Rate::Selection, Breaks::Ratio(limit.value())), ADVICE)
@@ -277,7 +309,17 @@ impl Check for TprGapLcb {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
-        vec![segments.gap_bound(Rate::Tpr, self.lte, self.min_positives, self.reference.as_deref())]
+        vec![segments.gap_bound((Rate::Tpr, 1), self.lte, self.min_positives, self.reference.as_deref())]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
+        let (limits, reference) = (Limits::at_most(self.lte), self.reference.as_deref());
+        vec![segments.certain_gap(Rate::Tpr.into(), &limits, self.min_positives, reference, alpha)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -286,88 +328,6 @@ impl Check for TprGapLcb {
 
     fn design_effect(&self) -> Option<Option<f64>> {
         Some(self.design_effect)
-    }
-}
-
-static TPR_DROP: Definition = Definition {
-    name: "tpr_drop",
-    documentation: "How far the true positive rate of the segment that fell the most lies below its own in the training snapshot.",
-    baseline: Reference::Snapshot,
-    minimum: Minimum::OneSegment,
-    limit: LimitForm::AtMost("max"),
-    bounds: Bounds::Rate,
-    example: "0.1",
-    values: Values::Difference,
-    options: &[MIN_POSITIVES],
-    parse: |definition, map, names| tpr_drop(definition, false, map, names),
-    ..BASE
-};
-static TPR_DROP_LCB: Definition = Definition {
-    name: "tpr_drop_lcb",
-    documentation: "A lower bound of `tpr_drop` (Newcombe's interval, corrected for the number of segments): it blocks where chance cannot \
-        be the reason.",
-    baseline: Reference::Snapshot,
-    minimum: Minimum::OneSegment,
-    limit: LimitForm::AtMost("max"),
-    bounds: Bounds::Rate,
-    example: "0.1",
-    values: Values::Difference,
-    options: &[MIN_POSITIVES, DESIGN_EFFECT],
-    parse: |definition, map, names| tpr_drop(definition, true, map, names),
-    ..BASE
-};
-
-/// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
-#[derive(Clone, Debug, PartialEq)]
-pub struct TprDrop {
-    pub by: usize,
-    pub max: Limit,
-    pub min_positives: u64,
-    pub lcb: bool,
-    pub design_effect: Option<f64>,
-}
-
-fn tpr_drop(definition: &'static Definition, lcb: bool, map: &Map, names: &PolicyNames) -> Option<RuleKind> {
-    let (by, min_positives) = over(map, names);
-    let max = Limit::in_options(map, None, definition);
-    let design_effect = if lcb { DESIGN_EFFECT.optional_number(map) } else { Some(None) };
-    let (by, max, min_positives, design_effect) = (by?, max?, min_positives?, design_effect?);
-    Some(RuleKind::new(TprDrop { by, max, min_positives, lcb, design_effect }))
-}
-
-impl Check for TprDrop {
-    fn definition(&self) -> &'static Definition {
-        if self.lcb { &TPR_DROP_LCB } else { &TPR_DROP }
-    }
-
-    fn reads(&self) -> Vec<Read> {
-        vec![Read::Segmentation(self.by), Read::SnapshotSegments(self.by)]
-    }
-
-    fn bounds(&self) -> Vec<Bound> {
-        vec![bounded(Side::Lte, self.max)]
-    }
-
-    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        if self.lcb {
-            let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
-            return vec![segments.drop_bound(self.max, self.min_positives)];
-        }
-        vec![ComparedSegments::new(window, self.by, false, 1.0).drop(self.max, self.min_positives)]
-    }
-
-    fn simulation(&self) -> Simulation {
-        let max = self.max.value();
-        let (breaks, advice) = if self.lcb {
-            (Breaks::DropBound(max), ADVICE)
-        } else {
-            (Breaks::Drop(max), "raise `min_positives` or the limit, or write `tpr_drop_lcb`")
-        };
-        simulation(self.by, self.min_positives, (Rate::Tpr, breaks), advice)
-    }
-
-    fn design_effect(&self) -> Option<Option<f64>> {
-        self.lcb.then_some(self.design_effect)
     }
 }
 

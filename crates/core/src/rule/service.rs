@@ -1,13 +1,14 @@
 //! Rules on how the service behaves: latency quantiles and the error rate.
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
 use super::limits::{Limits, MIN_SAMPLES};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::proportion::wilson;
@@ -114,6 +115,16 @@ impl Check for Latency {
         vec![Judged { subject: "latency_ms".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None);
+        let ends = quantile::bounds_at(window.latency().cells, self.quantile, effect, alpha);
+        vec![ends.map(|ends| certain::of(&self.limit, ends))]
+    }
+
     fn simulation(&self) -> Simulation {
         Simulation::Unknown(UNKNOWN)
     }
@@ -196,6 +207,16 @@ impl Check for ErrorRate {
             ("invalid", counted.invalid.into()),
         ];
         vec![Judged { subject: "error".to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let [ok, errors] = window.errors().cells else { return Vec::new() };
+        let counts = ((*errors, ok + errors), None);
+        vec![certain::shares(&self.limit, counts, window.design_effect(None), alpha)]
     }
 
     fn simulation(&self) -> Simulation {

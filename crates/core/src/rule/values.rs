@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::alarms::Simulation;
 use super::binning::{Binning, DECILES};
+use super::certain;
 use super::counts::{Distribution, TargetReference, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
@@ -11,10 +12,11 @@ use super::definition::{
 use super::forms::{RANGE, range};
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::options::subjects;
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Status, Subject, Target};
 use crate::codec::number::number;
+use crate::stats::bounds;
 use crate::stats::grid::Grid;
 use crate::stats::ratio::Ratio;
 
@@ -117,6 +119,19 @@ impl ShareOfValues {
         Found { ends, reference: most_frequent(c, reference, Some(&[])), evidence: Vec::new() }
     }
 
+    /// The fullest of several cells is bounded with all of them.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn certain_of(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) -> Option<Certain> {
+        let c = window.distribution(subject.target)?;
+        let Found { ends, reference, .. } = self.found(window, subject.target, &c);
+        let cells = if self.definition == &CONSTANT { c.cells.len().max(1) as f64 } else { 1.0 };
+        let effect = window.design_effect(None).max(1.0);
+        let bound = |ends: Option<[Ratio; 2]>, n: u64| {
+            move |alpha: f64| bounds::mean(ends?[1].value(), n as f64 / effect, alpha / cells)
+        };
+        certain::compared(&subject.limit, alpha, bound(ends, c.n), bound(reference, c.reference_n))
+    }
+
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
         let target = subject.target;
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
@@ -206,6 +221,14 @@ impl Check for ShareOfValues {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 
     fn simulation(&self) -> Simulation {

@@ -112,6 +112,37 @@ impl Amount {
             Self::Float(value) => value,
         }
     }
+
+    /// This less the other: exactly where both are exact and the difference is.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        if let (Self::Exact(one), Self::Exact(other)) = (self, other)
+            && let Some(difference) = one.minus(other)
+        {
+            return Self::Exact(difference);
+        }
+        Self::Float(self.value() - other.value())
+    }
+
+    /// This over the other; `None` over 0.
+    #[must_use]
+    pub fn over(self, other: Self) -> Option<Self> {
+        if let (Self::Exact(one), Self::Exact(other)) = (self, other)
+            && let Some(quotient) = one.over(other)
+        {
+            return Some(Self::Exact(quotient));
+        }
+        Some(self.value() / other.value()).filter(|quotient| quotient.is_finite()).map(Self::Float)
+    }
+
+    /// How it compares with another: exactly where both are exact.
+    #[must_use]
+    pub fn order(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(other)) => one.cmp(&other),
+            _ => self.value().total_cmp(&other.value()),
+        }
+    }
 }
 
 impl From<Ratio> for Amount {

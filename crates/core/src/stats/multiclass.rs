@@ -4,11 +4,13 @@
 //! `zero_division=0`): averages are over the classes that a label or a prediction names, and balanced accuracy over those that a label
 //! names. Sums of counts are exact; a mean over classes is a float, summed in the order of the classes.
 
+use serde::{Deserialize, Serialize};
+
 use super::confusion::{Confusion, Rate};
 use super::quality::Metric;
 
 /// Joined pairs of one class against all others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneClass {
     /// Labelled and predicted so; labelled so and predicted otherwise; predicted so and labelled otherwise.
     pub tp: u64,

@@ -2,6 +2,7 @@
 //!
 //! Bucket i holds (γ^(i−1), γ^i] µs with γ = 1.01/0.99; bucket 0 everything up to 1 µs, the last one everything above.
 
+use super::bounds;
 use super::proportion::normal_quantile;
 use super::ratio::Ratio;
 use super::real::{length, real, total};
@@ -64,6 +65,21 @@ pub fn quantile_bounds(counts: &[u64], q: f64, alpha: f64) -> Option<(f64, f64)>
     let lo = (mean - spread).floor().clamp(1.0, size) as u64;
     let hi = ((mean + spread).ceil() + 1.0).clamp(1.0, size) as u64;
     Some((at_rank(counts, lo)?, at_rank(counts, hi)?))
+}
+
+/// Where the quantile of what the values were drawn from lies but for a probability of at most α, at any number of values, of which each counts as
+/// 1/φ: between the order statistics at the shares that [`bounds::below`] gives; 0 or infinite where there are too few of them. `None` as of
+/// [`quantile_bounds`].
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are within 1..n where they are cast")]
+pub fn bounds_at(counts: &[u64], q: f64, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+    let n = total(counts)?;
+    let size = real(n);
+    let (from, to) = bounds::below(q, size / design_effect.max(1.0), alpha)?;
+    let (low, high) = ((from * size).floor(), (to * size).ceil() + 1.0);
+    let lower = if low < 1.0 { Some(0.0) } else { at_rank(counts, low as u64) };
+    let upper = if high > size { Some(f64::INFINITY) } else { at_rank(counts, high as u64) };
+    Some((lower?, upper?))
 }
 
 /// ceil(q·n) in exact arithmetic, clamped to 1..n.

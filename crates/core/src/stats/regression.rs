@@ -6,11 +6,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::digits;
 use super::fixed::{FixedSum, MOST, SCALE, fixed};
+use super::limit::Amount;
+use super::proportion::normal_quantile;
 use super::ratio::Ratio;
 
 /// Sums that are kept.
 pub const TERMS: usize = 6;
+
+/// Counts that hold the sums among other counts: how many errors and how many labels other than 0 there are, then the digits of seven sums.
+pub const COUNTS: usize = 2 + 4 * AMOUNT + AMOUNT + 2 * SQUARE;
+/// Digits of 1e21 and of 1e29 billionths.
+const AMOUNT: usize = 5;
+const SQUARE: usize = 7;
 
 /// Squares beyond this count as it: 1e9 of them have room.
 const MOST_SQUARE: f64 = 1e20;
@@ -33,18 +42,69 @@ pub fn terms(score: f64, label: f64) -> [Option<f64>; TERMS] {
     [Some(error.abs()), Some(error), square(error), relative, Some(label), square(label)]
 }
 
+/// What a labelled prediction adds to the counts that hold the sums: numbers below and above 0 are summed each by themselves, as counts have no
+/// sign.
+#[must_use]
+pub fn counts(score: f64, label: f64) -> [u64; COUNTS] {
+    let mut counts = [0; COUNTS];
+    let [_, error, square, relative, label, label_square] = terms(score, label).map(|term| term.map(fixed));
+    let (heads, digits) = counts.split_at_mut(2);
+    heads.copy_from_slice(&[1, u64::from(relative.is_some())]);
+    let above = |sum: Option<i128>| u128::try_from(sum.unwrap_or(0)).unwrap_or(0);
+    let below = |sum: Option<i128>| above(sum.map(|sum| -sum));
+    let sums =
+        [above(error), below(error), above(relative), above(label), below(label), above(square), above(label_square)];
+    let mut rest = digits;
+    for (number, width) in sums.into_iter().zip(WIDTHS) {
+        let (own, others) = rest.split_at_mut(width.min(rest.len()));
+        digits::write(number, own);
+        rest = others;
+    }
+    counts
+}
+
+/// Digits of errors above and below 0, relative errors, labels above and below 0, and of both squares.
+const WIDTHS: [usize; 7] = [AMOUNT, AMOUNT, AMOUNT, AMOUNT, AMOUNT, SQUARE, SQUARE];
+
 impl Errors {
+    /// The sums that counts hold, those of [`counts`] added up one by one; none of fewer counts.
+    #[must_use]
+    pub fn of_counts(counts: &[u64]) -> Self {
+        let [n, relatives, digits @ ..] = counts else { return Self::default() };
+        let mut rest = digits;
+        let [above, below, relative, label_above, label_below, square, label_square] = WIDTHS.map(|width| {
+            let (own, others) = rest.split_at(width.min(rest.len()));
+            rest = others;
+            digits::read(own)
+        });
+        let of = |sum| FixedSum { n: *n, sum };
+        Self([
+            of(above.wrapping_add(below)),
+            of(above.wrapping_sub(below)),
+            of(square),
+            FixedSum { n: *relatives, sum: relative },
+            of(label_above.wrapping_sub(label_below)),
+            of(label_square),
+        ])
+    }
+
     /// The sums of rows with both a score and a label; NaN is missing.
     #[must_use]
     pub fn of(scores: &[f64], labels: &[f64]) -> Self {
         let mut all = Self::default();
-        for (score, label) in scores.iter().zip(labels).filter(|(score, label)| !score.is_nan() && !label.is_nan()) {
-            for (sum, term) in all.0.iter_mut().zip(terms(*score, *label)) {
-                let Some(term) = term else { continue };
-                *sum = FixedSum { n: sum.n + 1, sum: sum.sum.wrapping_add(fixed(term)) };
-            }
-        }
+        scores.iter().zip(labels).for_each(|(score, label)| all.count(*score, *label));
         all
+    }
+
+    /// Adds a row; one without a score or a label adds nothing.
+    pub fn count(&mut self, score: f64, label: f64) {
+        if score.is_nan() || label.is_nan() {
+            return;
+        }
+        for (sum, term) in self.0.iter_mut().zip(terms(score, label)) {
+            let Some(term) = term else { continue };
+            *sum = FixedSum { n: sum.n + 1, sum: sum.sum.wrapping_add(fixed(term)) };
+        }
     }
 
     /// Labelled predictions with a score.
@@ -116,6 +176,80 @@ impl Errors {
     }
 }
 
+/// A metric of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorMetric {
+    Mae,
+    Rmse,
+    MeanError,
+    Mape,
+    R2,
+}
+
+impl ErrorMetric {
+    /// All of them, by the names that rules have for them.
+    pub const NAMED: [(&str, Self); 5] = [
+        ("mae", Self::Mae),
+        ("rmse", Self::Rmse),
+        ("mean_error", Self::MeanError),
+        ("mape", Self::Mape),
+        ("r2", Self::R2),
+    ];
+
+    /// The metric of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, metric)| metric)
+    }
+
+    /// The metric of these sums; `None` where it has none.
+    #[must_use]
+    pub fn value(self, errors: &Errors) -> Option<Amount> {
+        let exact = |ratio: Option<Ratio>| ratio.map(Amount::Exact);
+        match self {
+            Self::Mae => exact(errors.mae()),
+            Self::Rmse => errors.rmse().map(Amount::Float),
+            Self::MeanError => exact(errors.mean_error()),
+            Self::Mape => exact(errors.mape()),
+            Self::R2 => errors.r2().map(Amount::Float),
+        }
+    }
+
+    /// How many labelled predictions it is the metric of.
+    #[must_use]
+    pub fn samples(self, errors: &Errors) -> u64 {
+        match self {
+            Self::Mape => errors.n().saturating_sub(errors.zeros()),
+            _ => errors.n(),
+        }
+    }
+
+    /// The interval of a mean of errors that misses with a probability of α: the mean and normal quantiles of its standard error, each pair
+    /// counting as 1/φ. It is asymptotic: errors have no largest value. `None` of other metrics, without pairs, or with an α outside of (0, 1).
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    pub fn interval(self, errors: &Errors, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        if !matches!(self, Self::Mae | Self::MeanError) {
+            return None;
+        }
+        let mean = self.value(errors)?.value();
+        let [_, _, square, ..] = errors.0;
+        let spread = (square.exact_mean()?.value() - mean * mean).max(0.0).sqrt();
+        let half = normal_quantile(alpha)? * spread / (errors.n() as f64 / design_effect.max(1.0)).sqrt();
+        Some((mean - half, mean + half)).filter(|(lower, upper)| lower.is_finite() && upper.is_finite())
+    }
+
+    /// Whether a high value is good; `None` of the mean error, which is good at 0.
+    #[must_use]
+    pub fn high_is_good(self) -> Option<bool> {
+        match self {
+            Self::Mae | Self::Rmse | Self::Mape => Some(false),
+            Self::R2 => Some(true),
+            Self::MeanError => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -147,6 +281,10 @@ mod tests {
         assert!(huge.rmse().unwrap().is_finite() && huge.mae().unwrap().value().is_finite());
     }
 
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![Just(0.0), -1.0..1.0_f64, -1e6..1e6_f64, -1e13..1e13_f64]
+    }
+
     proptest! {
         /// The values of raw rows, in floats.
         #[test]
@@ -164,6 +302,17 @@ mod tests {
             if spread > 1.0 {
                 prop_assert!(near(errors.r2().unwrap(), 1.0 - squares / spread));
             }
+        }
+
+        /// Of any numbers, also of those that count as the largest.
+        #[test]
+        fn counts_hold_the_sums(rows in prop::collection::vec((number(), number()), 0..40)) {
+            let (scores, labels): (Vec<f64>, Vec<f64>) = rows.iter().copied().unzip();
+            let mut sums = [0; COUNTS];
+            for (score, label) in rows {
+                sums.iter_mut().zip(counts(score, label)).for_each(|(sum, n)| *sum += n);
+            }
+            prop_assert_eq!(Errors::of_counts(&sums), Errors::of(&scores, &labels));
         }
 
         #[test]

@@ -5,6 +5,8 @@ use crate::baseline::Baseline;
 use crate::policy::{Group, Policy, Target, Traffic};
 use crate::rule::{Read, compared_by_segment};
 use crate::stats::quantile;
+use crate::stats::regression::COUNTS;
+use crate::window::tally::SegmentCounts;
 
 /// What the rules of one group read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +25,9 @@ pub struct Reads {
     pub numbers: bool,
     /// Joined pairs of so many classes, by predicted class and label; 0 where no rule reads them.
     pub classes: usize,
-    /// Whether each segmentation has a list of segments for each class.
+    /// Whether each segmentation has a list of segments for each class, or lists of what is summed of errors.
     pub by_class: bool,
+    pub by_error: bool,
     /// Targets whose values are counted by segment too, each behind the segmentation, in order.
     pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
@@ -69,6 +72,10 @@ impl Reads {
                         reads.segmentations.push(by);
                         reads.by_class = true;
                     }
+                    Read::ErrorSegmentation(by) => {
+                        reads.segmentations.push(by);
+                        reads.by_error = true;
+                    }
                     Read::ScoreByLabel => reads.auc = true,
                     Read::Confusion => reads.confusion = true,
                     Read::Decisions => reads.decisions = true,
@@ -108,16 +115,20 @@ impl Reads {
         self.predictions || self.pairs
     }
 
-    /// Whether predictions count in their segments: of several classes none is positive.
+    /// Whether predictions count in their segments: of several classes and of numbers none is positive.
     #[must_use]
     pub fn has_decided_segments(&self) -> bool {
-        !self.segmentations.is_empty() && !self.by_class
+        !self.segmentations.is_empty() && !self.by_class && !self.by_error
     }
 
-    /// How many lists of segments a segmentation has: one, or one for each class.
+    /// How many lists of segments a segmentation has: one, one for each class, or as many as hold the sums of errors.
     #[must_use]
     pub fn lists(&self) -> usize {
-        if self.by_class { self.classes.max(1) } else { 1 }
+        match (self.by_class, self.by_error) {
+            (true, _) => self.classes.max(1),
+            (_, true) => COUNTS.div_ceil(SegmentCounts::LEN),
+            _ => 1,
+        }
     }
 
     /// The segmentation of each list of segments, in the order of the lists.
@@ -128,13 +139,13 @@ impl Reads {
     /// Whether the predicted class of every prediction is counted.
     #[must_use]
     pub fn counts_classes(&self) -> bool {
-        self.decisions || !self.segmentations.is_empty()
+        self.decisions || self.has_decided_segments()
     }
 
     /// Whether the predicted class of labelled predictions is counted.
     #[must_use]
     pub fn counts_decided_pairs(&self) -> bool {
-        self.confusion || self.labelled.contains(&true)
+        self.confusion || (self.has_decided_segments() && self.labelled.contains(&true))
     }
 
     /// Where the sums of a target stand among the measured cells: of its values in predictions, and in the features stream.

@@ -45,13 +45,25 @@ impl SegmentCounts {
         self.values().into_iter().all(|n| n <= most)
     }
 
-    fn values(self) -> [u64; 6] {
+    /// How many counts there are.
+    pub const LEN: usize = 6;
+
+    /// The counts in a fixed order: those of labelled predictions that are no decisions have other meanings, which who counts and who judges know.
+    #[must_use]
+    pub fn values(self) -> [u64; Self::LEN] {
         let c = self.confusion;
         [c.tp, c.fn_, c.fp, c.tn, self.predicted[0], self.predicted[1]]
     }
 
-    fn from_values([tp, fn_, fp, tn, no, yes]: [u64; 6]) -> Self {
+    fn from_values([tp, fn_, fp, tn, no, yes]: [u64; Self::LEN]) -> Self {
         Self { confusion: Confusion { tp, fn_, fp, tn }, predicted: [no, yes] }
+    }
+
+    /// Adds to the counts, in the order of `values`; what is left out is 0.
+    pub fn add(&mut self, more: &[u64]) {
+        let mut values = self.values();
+        values.iter_mut().zip(more).for_each(|(count, n)| *count += n);
+        *self = Self::from_values(values);
     }
 
     /// Applies `op` count by count.

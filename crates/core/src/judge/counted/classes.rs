@@ -1,9 +1,8 @@
 //! Predictions and labels of one of several classes: how often each stands in the window and in its reference, and the confusion matrix.
 
-use super::super::class_segments::class_segments;
-use super::{CountedWindow, JudgedWindow};
+use super::CountedWindow;
 use crate::baseline::Baseline;
-use crate::rule::counts::{Cells, ClassCounts, Distribution, Segment, Segments, TargetReference};
+use crate::rule::counts::{Cells, ClassCounts, Distribution, TargetReference};
 use crate::rule::types::Target;
 use crate::window::layout::{CellBlock, Layout};
 
@@ -65,22 +64,6 @@ impl CountedWindow<'_, '_> {
         };
         let found = counts.counted(block);
         Some((found.cells.to_vec(), found.missing, found.invalid))
-    }
-
-    /// The segments of a segmentation with the pairs of one class against all others, or with right and wrong ones.
-    pub(super) fn segments_of_class(&self, by: usize, class: Option<usize>) -> Segments<'_> {
-        let JudgedWindow { reads, tally, names, .. } = self.window;
-        let name = self.segmentation_name(by);
-        let Ok(at) = reads.segmentations.binary_search(&by) else { return Segments { name, ..Segments::default() } };
-        // A snapshot's classes are not counted by segment.
-        let reference = self.counts_in_reference().and_then(|counts| counts.class_segments(at, class));
-        let found = class_segments(tally, reads, (at, class), names);
-        let segment = |(name, confusion)| {
-            let then = reference.and_then(|then| then.get(name)).copied();
-            Segment { name, confusion, predicted: [0; 2], reference: then }
-        };
-        let unsegmented = tally.unsegmented.get(at * reads.lists()).copied().unwrap_or(0);
-        Segments { name, each: found.into_iter().map(segment).collect(), unsegmented, reference }
     }
 
     /// The confusion matrices of the window and of its reference.

@@ -3,7 +3,8 @@
 use super::*;
 use crate::rule::decided::Decided;
 use crate::rule::quality::{ScoreMetric, ScoreRule};
-use crate::rule::segments::metrics::{ComparedMetric, GapLcb};
+use crate::rule::segments::gap_lcb::GapLcb;
+use crate::rule::segments::metrics::ComparedMetric;
 use crate::stats::confusion::Rate;
 use crate::stats::quality::Metric;
 

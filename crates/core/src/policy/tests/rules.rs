@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::rule::definition::{Counts, Opt, Subjects, Takes};
-use crate::rule::distance::{KsLcb, KsP, Psi};
+use crate::rule::distance::lcb::KsLcb;
+use crate::rule::distance::{KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
 use crate::rule::limits::Limits;
 use crate::rule::measured::MeasuredRule;
-use crate::rule::segments::{Gap, GapMeasure, TprDrop, TprGapLcb};
+use crate::rule::segments::drops::TprDrop;
+use crate::rule::segments::{Gap, GapMeasure, TprGapLcb};
 use crate::rule::service::ErrorRate;
 use crate::rule::{self as table, Definition};
 use crate::stats::psi::Zero;
@@ -133,6 +135,56 @@ fn of_task(metric: &Definition, text: String) -> String {
             text.replacen("model: m\n", "model: m\nbaseline: {columns: {score: s, label: l}}\n", 1)
         }
         _ => text,
+    }
+}
+
+/// A rule takes a budget, or says why it does not; and the reference has the key of those that do.
+#[test]
+fn every_metric_takes_a_budget_or_says_why_not() {
+    let mut refused = 0;
+    for metric in table::all().filter(|metric| !metric.has_own_budget()) {
+        let with_budget = |text: String| text.replacen(": {", ": {budget: 1/month, ", 1);
+        let text = of_task(metric, with_rule(&with_budget(least(metric))));
+        let documented = metric.schema().pointer("/properties/budget").is_some();
+        match read(&text) {
+            Ok(policy) => {
+                let kind = &policy.groups[0].rules[0].kind;
+                assert_eq!(
+                    kind.budget().map(|budget| budget.to_string()).as_deref(),
+                    Some("1/month"),
+                    "{}",
+                    metric.name
+                );
+                assert!(documented, "{}", metric.name);
+            }
+            Err(errors) => {
+                let told = errors;
+                assert!(told.contains(&format!("{} takes no budget: ", metric.name)), "{told}");
+                assert!(!documented, "{}", metric.name);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 9);
+}
+
+#[test]
+fn a_group_divides_its_budget_among_the_rules_without_one() {
+    let group =
+        |rules: &str| with_rules(&format!("[{rules}]")).replacen("    rules:", "    budget: 3/year\n    rules:", 1);
+    let policy = read(&group(
+        "{psi: {of: a, lt: 0.2}}, {ks_lcb: {of: a, lte: 0.1}}, {tpr: {gte: 0.1, budget: 2/day}}, {accuracy: {gte: 0.1}}",
+    ))
+    .unwrap();
+    let day = 86_400_000;
+    let alphas: Vec<Option<f64>> =
+        policy.groups[0].rules.iter().map(|rule| rule.kind.budget().map(|budget| budget.alpha(day, 1))).collect();
+    assert_eq!(alphas, [Some(3.0 / (365.0 * 2.0)), None, Some(0.05), Some(3.0 / (365.0 * 2.0))]);
+    let told = read(&group("{volume: {gte: 10}}")).unwrap_err();
+    assert!(told.contains("`volume` takes no budget: a number of events is no sample of anything; move it"), "{told}");
+    for wrong in ["1/fortnight", "0/month", "1"] {
+        let told = read(&with_rule(&format!("psi: {{of: a, lt: 0.2, budget: {wrong}}}"))).unwrap_err();
+        assert!(told.contains("like 1/month"), "{told}");
     }
 }
 

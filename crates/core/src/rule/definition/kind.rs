@@ -1,8 +1,14 @@
-//! What a parsed rule reads, as the rest of driftgate asks for it.
+//! What a parsed rule reads and is about, and how it judges a window.
 
+use super::super::alarms::Simulation;
 use super::super::binning::Binning;
-use super::super::properties::Counts;
+use super::super::counts::WindowCounts;
+use super::super::names::Naming;
+use super::super::properties::{Counts, Subjects};
+use super::super::result::Judged;
 use super::super::types::Target;
+use super::super::versus::Versus;
+use super::super::{budget, by_segment};
 use super::{Read, RuleKind};
 
 /// Whether labels are counted for it.
@@ -120,7 +126,7 @@ impl RuleKind {
     #[must_use]
     pub fn segmentation(&self) -> Option<usize> {
         self.read(|read| match read {
-            Read::Segmentation(by) | Read::ClassSegmentation(by) => Some(by),
+            Read::Segmentation(by) | Read::ClassSegmentation(by) | Read::ErrorSegmentation(by) => Some(by),
             _ => None,
         })
     }
@@ -159,5 +165,61 @@ impl RuleKind {
     #[must_use]
     pub fn measured(&self) -> Option<usize> {
         self.read(|read| if let Read::Measured(of) = read { Some(of) } else { None })
+    }
+
+    /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
+    #[must_use]
+    pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
+        match self.by {
+            Some(by) => {
+                let subjects = self.targets().into_iter().zip(self.check.bounds());
+                by_segment::judge(window, by, subjects, &|segment| self.judge_one(segment, lasts))
+            }
+            None => self.judge_one(window, lasts),
+        }
+    }
+
+    /// Judges a window, or one of its segments, and takes back what its budget does not bear.
+    fn judge_one(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
+        let mut judged = self.check.judge(window, lasts);
+        if let Some(budget) = self.budget {
+            let alpha = budget.alpha(window.slide(), judged.len() as u64 * window.comparisons());
+            budget::hold(alpha, &self.check.certain(window, alpha), &mut judged);
+        }
+        judged
+    }
+
+    /// How often it would block without drift.
+    #[must_use]
+    pub fn simulation(&self) -> Simulation {
+        match self.versus {
+            _ if self.by.is_some() => {
+                Simulation::Unknown("how large the segments of a window are is not in the policy")
+            }
+            Versus::Training => self.check.simulation(),
+            _ => Simulation::Unknown("it is computed against the training snapshot alone"),
+        }
+    }
+
+    /// What it blocks at, in words.
+    #[must_use]
+    pub fn breach(&self, subject: &str) -> String {
+        let breach = self.check.breach(subject);
+        if self.by.is_some() { format!("{breach} in any segment") } else { breach }
+    }
+
+    /// What the rule's results are about, as verdicts name it, in the policy's order.
+    #[must_use]
+    pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
+        let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
+        match self.definition().subjects {
+            Subjects::Features { .. } | Subjects::Distributions | Subjects::Numbers | Subjects::Categories => {
+                self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
+            }
+            Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),
+            Subjects::Kpi => one(self.kpi().and_then(|of| named.kpi(of))),
+            Subjects::Measured => one(self.measured().and_then(|of| named.measured(of))),
+            Subjects::Only(name) => vec![name.to_owned()],
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::super::certain;
 use super::super::definition::{Definition, Opt, Takes};
 use super::super::limits::Limits;
 use super::super::options::{ReadLimit, limit};
+use super::super::result::Certain;
 use super::super::types::{Bound, Side, Status};
 use crate::stats::limit::Limit;
 use crate::stats::psi::null_quantile;
@@ -64,6 +66,17 @@ impl PsiLimit {
                 limit: chance.floor.and_then(Limit::of).unwrap_or(Limit::ZERO),
                 warn: chance.warn,
             },
+        }
+    }
+
+    /// An interval of PSI at these sizes against the limit.
+    pub(super) fn certain(&self, (lower, upper): (f64, f64), (n, m): (u64, u64), bins: usize) -> Option<Certain> {
+        match self {
+            Self::Written(limits) => Some(certain::of(limits, (lower, upper))),
+            Self::Chance(chance) => {
+                let blocks = lower >= chance.limit(n, m, bins)?;
+                Some(Certain { lower, upper, blocks })
+            }
         }
     }
 

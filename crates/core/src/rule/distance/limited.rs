@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::super::alarms::Simulation;
 use super::super::binning::{Binning, DECILES};
 use super::super::by_segment::BY;
+use super::super::certain;
 use super::super::counts::{Distribution, TargetReference, WindowCounts};
 use super::super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
@@ -13,10 +14,12 @@ use super::super::definition::{
 use super::super::forms::{BINS, binning};
 use super::super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::super::options::subjects;
-use super::super::result::{Judged, enough};
+use super::super::result::{Certain, Judged, enough};
 use super::super::shown;
 use super::super::types::{Bound, Status, Subject, Target};
+use super::bound::{of_ks, over_bins as certain_over_bins};
 use crate::codec::number::number;
+use crate::stats::bounds::Parts;
 use crate::stats::distance::{hellinger, jensen_shannon, largest_difference};
 use crate::stats::ks;
 use crate::stats::limit::Amount;
@@ -201,6 +204,36 @@ fn moved(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Fou
     }
 }
 
+impl Distance {
+    /// Where a distance lies but for a probability of α.
+    fn certain_of(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) -> Option<Certain> {
+        let target = subject.target;
+        let over_bins = |parts: Parts, bins: &Binning| {
+            let c = window.distribution(target)?;
+            certain_over_bins(parts, window, &window.binned(target, bins, c.cells), alpha)
+        };
+        let bands = || of_ks(window, target, window.design_effect(None), alpha);
+        let (lower, upper) = match &self.metric {
+            Metric::JensenShannon(bins) => over_bins(Parts::JensenShannon, bins),
+            Metric::Hellinger(bins) => over_bins(Parts::Hellinger, bins),
+            Metric::LInf(bins) => over_bins(Parts::LInf, bins),
+            Metric::Ks => bands().map(|(d_lo, d_hi, width)| ((d_lo - width).max(0.0), (d_hi + width).min(1.0))),
+            // Bands are that wide over the whole range of training.
+            Metric::Wasserstein => {
+                let c = window.distribution(target)?;
+                let (_, _, width) = bands()?;
+                let found = moved(window, target, &c);
+                let end = |key: &str| found.evidence.iter().find(|(known, _)| *known == key)?.1.as_f64();
+                let (points, (first, last)) = (window.points(target), window.range(target)?);
+                let range = points.get(last / 2)? - points.get(first / 2)?;
+                let by = width * range / window.deviation(target).filter(|deviation| *deviation > 0.0)?;
+                Some(((end("lower")? - by).max(0.0), end("upper")? + by))
+            }
+        }?;
+        Some(certain::of(&subject.limit, (lower, upper)))
+    }
+}
+
 impl Check for Distance {
     fn definition(&self) -> &'static Definition {
         match &self.metric {
@@ -210,6 +243,14 @@ impl Check for Distance {
             Metric::LInf(_) => &L_INF,
             Metric::Wasserstein => &WASSERSTEIN,
         }
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 
     fn reads(&self) -> Vec<Read> {

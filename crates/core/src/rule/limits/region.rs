@@ -97,7 +97,7 @@ impl Region {
     }
 }
 
-pub(super) fn tolerated(tolerance: Tolerance) -> Limit {
+pub(crate) fn tolerated(tolerance: Tolerance) -> Limit {
     match tolerance {
         Tolerance::Absolute(limit) | Tolerance::Relative(limit) => limit,
     }

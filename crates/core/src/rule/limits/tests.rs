@@ -1,6 +1,7 @@
 //! Each form of a limit, and what it makes of values and intervals.
 
 use super::*;
+use crate::stats::ratio::Ratio;
 
 fn at(text: &str) -> Limit {
     Limit::read(text).unwrap()

@@ -11,14 +11,22 @@ use crate::stats::limit::Limit;
 const ALPHA: f64 = 0.05;
 
 impl ComparedSegments<'_> {
-    pub(super) fn gap_bound(&self, rate: Rate, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
+    /// A bound of the gap of a rate; `comparisons` is of how many such gaps the worst one is taken, for which each is corrected (Bonferroni).
+    pub(super) fn gap_bound(
+        &self,
+        (rate, comparisons): (Rate, u64),
+        lte: Limit,
+        least: u64,
+        reference: Option<&str>,
+    ) -> Judged {
+        let alpha = ALPHA / real(comparisons.max(1));
         let eligible = rate.eligible(&self.confusions, least);
         let base = reference.map(|name| self.each.iter().position(|s| s.name == name));
         let found = match base {
             // The named segment is not in this window.
             Some(None) => None,
-            Some(at) => fairness::gap_lcb(&self.confusions, &eligible, rate, ALPHA, at, self.design_effect),
-            None => fairness::gap_lcb(&self.confusions, &eligible, rate, ALPHA, None, self.design_effect),
+            Some(at) => fairness::gap_lcb(&self.confusions, &eligible, rate, alpha, at, self.design_effect),
+            None => fairness::gap_lcb(&self.confusions, &eligible, rate, alpha, None, self.design_effect),
         };
         let (status, reason) = match &found {
             None => (
@@ -43,7 +51,7 @@ impl ComparedSegments<'_> {
     }
 
     /// The segments with so many positives here and in the snapshot.
-    fn comparable(&self, least: u64, there: u64) -> Vec<usize> {
+    pub(super) fn comparable(&self, least: u64, there: u64) -> Vec<usize> {
         let in_snapshot =
             |i: &usize| self.each.get(*i).and_then(|s| s.reference).is_some_and(|r| r.positives() >= there.max(1));
         Rate::Tpr.eligible(&self.confusions, least).into_iter().filter(in_snapshot).collect()

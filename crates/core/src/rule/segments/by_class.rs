@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::definition::Definition;
+use super::super::counts::WindowCounts;
 use super::super::multiclass::{self, CLASS};
 use super::super::names::PolicyNames;
-use super::super::result::Judged;
+use super::super::result::{Certain, Judged};
 use super::super::types::Status;
+use super::listed::ComparedSegments;
 use crate::stats::fairness::Rate;
 use crate::stats::quality::Metric;
 use crate::yaml::{Map, units};
@@ -30,12 +31,7 @@ enum Of {
 impl ByClass {
     /// `class` of a policy with classes; the inner `None` of another one. `metric` is what is compared; `None` for the average odds.
     #[expect(clippy::option_option, reason = "the outer is the reader's, the inner the task's")]
-    pub fn read(
-        metric: Option<Metric>,
-        definition: &Definition,
-        map: &Map,
-        names: &PolicyNames,
-    ) -> Option<Option<Self>> {
+    pub fn read(metric: Option<Metric>, map: &Map, names: &PolicyNames) -> Option<Option<Self>> {
         let Some(classes) = &names.classes else {
             multiclass::refuse(map)?;
             return Some(None);
@@ -50,21 +46,12 @@ impl ByClass {
                     "selection_rate is of two classes: compare the predicted class with `psi: {of: prediction, …}`",
                 );
             }
-            Metric::BalancedAccuracy => {
-                return place()
-                    .fail("balanced_accuracy is no share of one class: write `of: recall`, of which it is the mean");
-            }
-            Metric::Rate(_) | Metric::F1 => {}
+            Metric::Rate(_) | Metric::F1 | Metric::BalancedAccuracy => {}
         }
-        if map.get("versus").is_none() && ["max_increase", "max_drop"].iter().any(|key| map.get(key).is_some()) {
-            return map.item().fail(format!(
-                "a change of {} has nothing to be compared with, as the snapshot's classes are not counted by segment: write `versus: previous`, or another earlier time",
-                definition.name
-            ));
-        }
+        let is_of_all = matches!(metric, Metric::Rate(Rate::Accuracy) | Metric::BalancedAccuracy);
         let of = match map.get(CLASS.key) {
-            Some(item) if metric == Metric::Rate(Rate::Accuracy) => {
-                return item.fail("accuracy is of all classes: leave `class` out");
+            Some(item) if is_of_all => {
+                return item.fail("accuracy and balanced_accuracy are of all classes: leave `class` out");
             }
             Some(item) => {
                 let name = item.text("a class")?;
@@ -78,10 +65,34 @@ impl ByClass {
                     }
                 }
             }
-            None if metric == Metric::Rate(Rate::Accuracy) => Of::All,
+            None if is_of_all => Of::All,
             None => Of::Worst,
         };
         Some(Some(Self { names: classes.clone(), of }))
+    }
+
+    /// Of how many classes the worst one is taken.
+    pub fn compared(&self) -> u64 {
+        if self.of == Of::Worst { self.names.len() as u64 } else { 1 }
+    }
+
+    /// Where the value of the class lies, or of the worst one those of all, which share α.
+    #[allow(clippy::cast_precision_loss, reason = "at most 100 classes")]
+    pub fn certain(
+        &self,
+        window: &dyn WindowCounts,
+        by: usize,
+        alpha: f64,
+        of: impl Fn(ComparedSegments<'_>, f64) -> Option<Certain>,
+    ) -> Option<Certain> {
+        let counts = window.class_segments(by);
+        let each = alpha / self.compared() as f64;
+        let one = |class: Option<usize>| of(ComparedSegments::of_class(window, by, &counts, class, 1.0), each);
+        match self.of {
+            Of::All => one(None),
+            Of::Class(class) => one(Some(class)),
+            Of::Worst => Certain::any((0..self.names.len()).filter_map(|class| one(Some(class)))),
+        }
     }
 
     /// The result of the class, or that of the class which is worst: of the worst status, then with the largest gap, or the smallest ratio.

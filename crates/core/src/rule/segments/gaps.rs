@@ -54,20 +54,20 @@ impl Judgement {
 }
 
 /// The place of a segment among names.
-fn place<'n>(mut names: impl Iterator<Item = &'n str>, wanted: Option<&str>) -> Option<usize> {
+pub(super) fn place<'n>(mut names: impl Iterator<Item = &'n str>, wanted: Option<&str>) -> Option<usize> {
     names.position(|name| Some(name) == wanted)
 }
 
 impl ComparedSegments<'_> {
     /// Where the segment stands that the others are compared with, if the rule names one and it is eligible.
-    fn base(&self, eligible: &[usize], reference: Option<&str>) -> Option<usize> {
+    pub(super) fn base(&self, eligible: &[usize], reference: Option<&str>) -> Option<usize> {
         let at = place(self.each.iter().map(|s| s.name), reference)?;
         eligible.binary_search(&at).ok().map(|_| at)
     }
 
     /// The same among the snapshot's segments.
     fn base_in_snapshot(&self, reference: Option<&str>) -> Option<usize> {
-        place(self.reference?.keys().map(String::as_str), reference)
+        place(self.reference.as_ref()?.keys().map(String::as_str), reference)
     }
 
     /// Why nothing can be compared.

@@ -1,15 +1,17 @@
 //! The segments of one segmentation beside the snapshot's, and what every result over segments shows of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::counts::{Segment, Segments, WindowCounts};
+use super::super::counts::{Segment, Segments, SegmentsOf, WindowCounts};
 use super::super::limits::Limits;
 use super::super::result::{Judged, real};
 use super::super::types::Status;
 use crate::codec::number::number;
 use crate::stats::fairness::{self, Confusion, Rate};
+use crate::stats::multiclass::ByClass;
 use crate::stats::quality::Metric;
 
 /// So many segments of a result are listed: those that decide first. The others are counted.
@@ -32,32 +34,58 @@ pub(super) struct ComparedSegments<'w> {
     /// How many rows that depend on each other count as one, in rules that have a bound.
     pub design_effect: f64,
     /// The snapshot's segments.
-    pub(super) reference: Option<&'w BTreeMap<String, Confusion>>,
+    pub(super) reference: Option<Cow<'w, BTreeMap<String, Confusion>>>,
 }
 
 impl<'w> ComparedSegments<'w> {
     pub fn new(window: &'w dyn WindowCounts, by: usize, selection: bool, design_effect: f64) -> Self {
-        Self::of(window, window.segments(by, selection), selection, design_effect)
+        let Segments { name, each, unsegmented, reference } = window.segments(by, selection);
+        Self::of((window, name), each, unsegmented, reference.map(Cow::Borrowed), (selection, design_effect))
     }
 
     /// The segments of one class against all others, or without a class of right and wrong ones.
-    pub fn of_class(window: &'w dyn WindowCounts, by: usize, class: Option<usize>) -> Self {
-        Self::of(window, window.class_segments(by, class), false, 1.0)
+    pub fn of_class(
+        window: &'w dyn WindowCounts,
+        by: usize,
+        segments: &SegmentsOf<'w, ByClass>,
+        class: Option<usize>,
+        design_effect: f64,
+    ) -> Self {
+        let of = |counts: &ByClass| class.map_or_else(|| counts.right(), |class| counts.against_others(class));
+        let reference = segments.reference.as_ref().map(|each| {
+            each.iter().map(|(name, counts)| ((*name).to_owned(), of(counts))).collect::<BTreeMap<String, Confusion>>()
+        });
+        let then = |name: &str| reference.as_ref().and_then(|known| known.get(name)).copied();
+        let one = |(name, counts): &(&'w str, ByClass)| Segment {
+            name,
+            confusion: of(counts),
+            predicted: [0; 2],
+            reference: then(name),
+        };
+        let each = segments.each.iter().map(one).collect();
+        let name = window.segmentation(by);
+        Self::of((window, name), each, segments.unsegmented, reference.map(Cow::Owned), (false, design_effect))
     }
 
-    fn of(window: &'w dyn WindowCounts, segments: Segments<'w>, selection: bool, design_effect: f64) -> Self {
+    fn of(
+        (window, subject): (&'w dyn WindowCounts, &'w str),
+        each: Vec<Segment<'w>>,
+        unsegmented: u64,
+        reference: Option<Cow<'w, BTreeMap<String, Confusion>>>,
+        (selection, design_effect): (bool, f64),
+    ) -> Self {
         let read = |s: &Segment<'_>| if selection { Confusion::of_decisions(s.predicted) } else { s.confusion };
         Self {
             window,
-            subject: segments.name,
-            confusions: segments.each.iter().map(read).collect(),
-            each: segments.each,
-            unsegmented: segments.unsegmented,
+            subject,
+            confusions: each.iter().map(read).collect(),
+            each,
+            unsegmented,
             selection,
             shown: None,
             min_samples: None,
             design_effect,
-            reference: segments.reference,
+            reference,
         }
     }
 
@@ -137,8 +165,13 @@ impl<'w> ComparedSegments<'w> {
         least: u64,
         f: impl Fn(&[Confusion], &[usize]) -> Option<T>,
     ) -> Option<T> {
-        let confusions: Vec<Confusion> = self.reference?.values().copied().collect();
+        let confusions: Vec<Confusion> = self.reference.as_ref()?.values().copied().collect();
         f(&confusions, &metric.into().eligible(&confusions, least))
+    }
+
+    /// How many rows that depend on each other count as one.
+    pub(super) fn effect_of_rows(&self) -> f64 {
+        if self.design_effect > 1.0 { self.design_effect } else { self.window.design_effect(None) }
     }
 
     /// The design effect, where there is one.

@@ -8,15 +8,18 @@ use super::super::definition::{
 use super::super::limits::{Limits, MIN_SAMPLES, Region, VERSUS};
 use super::super::multiclass::CLASS;
 use super::super::names::PolicyNames;
-use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
-use super::super::result::{Judged, bounded};
+use super::super::options::MIN_POSITIVES;
+use super::super::result::{Certain, Judged};
 use super::super::types::{Bound, Side};
+use super::amounts::Comparing;
 use super::by_class::ByClass;
+use super::by_error;
+use super::gap_lcb::{GAP_LCB, OF_PROPORTION};
 use super::listed::ComparedSegments;
-use super::{ADVICE, BASE, REFERENCE, over};
+use super::{BASE, REFERENCE, over};
 use crate::stats::fairness::Rate;
-use crate::stats::limit::Limit;
 use crate::stats::quality::{Metric, named};
+use crate::stats::regression::ErrorMetric;
 use crate::yaml::Map;
 
 /// The rules of this family, in the order of the reference.
@@ -27,16 +30,23 @@ static GAP: Definition = Definition {
     documentation: "The largest less the smallest value of a metric (`of`) over eligible segments, or with `reference` the largest difference to \
         the value of that segment. `best` is the segment with the value that is good for those who are judged: a high recall, a low \
         `fpr`; of `selection_rate` the two are `highest` and `lowest`. `lower` and `upper` are Newcombe's 95% interval. `of: selection_rate` reads no \
-        labels and counts every prediction with a decision. With `task: multiclass` it is of one `class` against all others, or of the class         that is worst (`class` in the result).",
+        labels and counts every prediction with a decision. With `task: multiclass` it is of one `class` against all others, or of the class \
+        that is worst (`class` in the result); `balanced_accuracy` is the mean recall of all. With `task: regression` `of` is one of mae, rmse, mean_error, \
+        mape and r2, and there is no interval.",
     limit: LimitForm::Full,
-    bounds: Bounds::Rate,
+    // Of a share it is at most 1.
+    bounds: Bounds::FromZero,
     example: "0.05",
     options: &[OF, CLASS, REFERENCE, VERSUS, MIN_POSITIVES, MIN_SAMPLES],
-    parse: |definition, map, names| compared(definition, [&GAP_OF_SELECTION, &GAP_OF_CLASSES], map, names),
+    parse: |definition, map, names| {
+        compared(definition, [&GAP_OF_SELECTION, &GAP_OF_CLASSES, &GAP_OF_ERRORS], map, names)
+    },
     ..BASE
 };
 /// Of a policy with classes.
 static GAP_OF_CLASSES: Definition = Definition { counts: Counts::Classes, ..GAP };
+/// Of a policy whose labels are numbers.
+static GAP_OF_ERRORS: Definition = Definition { counts: Counts::Errors, values: Values::FromZero, ..GAP };
 static GAP_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..GAP };
 
 static RATIO: Definition = Definition {
@@ -47,19 +57,17 @@ static RATIO: Definition = Definition {
     bounds: Bounds::AboveZero,
     example: "0.8",
     values: Values::FromZero,
-    parse: |definition, map, names| compared(definition, [&RATIO_OF_SELECTION, &RATIO_OF_CLASSES], map, names),
+    parse: |definition, map, names| {
+        compared(definition, [&RATIO_OF_SELECTION, &RATIO_OF_CLASSES, &RATIO_OF_ERRORS], map, names)
+    },
     ..GAP
 };
 static RATIO_OF_CLASSES: Definition = Definition { counts: Counts::Classes, ..RATIO };
+static RATIO_OF_ERRORS: Definition = Definition { counts: Counts::Errors, ..RATIO };
 static RATIO_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..RATIO };
 
-const OF: Opt = Opt {
-    key: "of",
-    takes: Takes::OneOf(&METRICS),
-    default: "",
-    documentation: "The metric that is compared; the rules of these names say what each is.",
-};
-const METRICS: [&str; 14] = [
+const OF: Opt = Opt { takes: Takes::OneOf(&METRICS), ..OF_PROPORTION };
+const METRICS: [&str; 19] = [
     "accuracy",
     "precision",
     "ppv",
@@ -74,6 +82,11 @@ const METRICS: [&str; 14] = [
     "for",
     "selection_rate",
     "average_odds",
+    "mae",
+    "rmse",
+    "mean_error",
+    "mape",
+    "r2",
 ];
 
 /// What a rule compares between segments.
@@ -82,11 +95,16 @@ pub enum Compared {
     /// Under the name that the rule gives it.
     Metric(&'static str, Metric),
     AverageOdds,
+    /// Of predicted numbers.
+    Errors(&'static str, ErrorMetric),
 }
 
 impl Compared {
-    fn read(option: &Opt, map: &Map) -> Option<Self> {
-        let name = option.one_of(map)?;
+    fn read(definition: &Definition, map: &Map, names: &PolicyNames) -> Option<Self> {
+        let name = OF.one_of(map)?;
+        if let Some(metric) = by_error::read(name, definition, map, names)? {
+            return Some(Self::Errors(name, metric));
+        }
         Some(named(name).map_or(Self::AverageOdds, |metric| Self::Metric(name, metric)))
     }
 
@@ -97,7 +115,7 @@ impl Compared {
     /// The rates that `check --alarms` simulates; none where it simulates nothing.
     fn rates(self) -> &'static [Rate] {
         match self {
-            Self::AverageOdds | Self::Metric(_, Metric::F1 | Metric::BalancedAccuracy) => &[],
+            Self::AverageOdds | Self::Errors(..) | Self::Metric(_, Metric::F1 | Metric::BalancedAccuracy) => &[],
             Self::Metric(_, Metric::Rate(rate)) => match rate {
                 Rate::Tpr => &[Rate::Tpr],
                 Rate::Fpr => &[Rate::Fpr],
@@ -129,13 +147,16 @@ pub struct ComparedMetric {
 
 fn compared(
     definition: &'static Definition,
-    [of_selection, of_classes]: [&'static Definition; 2],
+    [of_selection, of_classes, of_errors]: [&'static Definition; 3],
     map: &Map,
     names: &PolicyNames,
 ) -> Option<RuleKind> {
-    let of = Compared::read(&OF, map);
+    let of = Compared::read(definition, map, names);
+    let definition = if matches!(of, Some(Compared::Errors(..))) { of_errors } else { definition };
     let (by, min_positives) = over(map, names);
-    let (limits, reference) = (Limits::read(definition, map), REFERENCE.optional_name(map));
+    let is_share = !matches!(of, Some(Compared::Errors(..))) && definition.name != RATIO.name;
+    let bounds = if is_share { Bounds::Rate } else { definition.bounds };
+    let (limits, reference) = (Limits::read_within(bounds, definition, map), REFERENCE.optional_name(map));
     let of = of?;
     let is_ratio = definition.name == RATIO.name;
     if of == Compared::AverageOdds && (is_ratio || reference.as_ref().is_some_and(Option::is_some)) {
@@ -145,7 +166,7 @@ fn compared(
         );
     }
     let metric = if let Compared::Metric(_, metric) = of { Some(metric) } else { None };
-    let classes = ByClass::read(metric, definition, map, names)?;
+    let classes = if matches!(of, Compared::Errors(..)) { None } else { ByClass::read(metric, map, names)? };
     let definition = match &classes {
         Some(_) => of_classes,
         None if of.is_selection() => of_selection,
@@ -174,6 +195,7 @@ impl Check for ComparedMetric {
 
     fn reads(&self) -> Vec<Read> {
         match &self.classes {
+            _ if matches!(self.of, Compared::Errors(..)) => vec![Read::ErrorSegmentation(self.by)],
             Some(classes) => vec![Read::ClassSegmentation(self.by), Read::Classes(classes.names.len())],
             None => vec![Read::Segmentation(self.by)],
         }
@@ -192,10 +214,28 @@ impl Check for ComparedMetric {
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        let is_ratio = self.definition.name == RATIO.name;
+        let comparing = || Comparing {
+            is_ratio,
+            limits: self.limits,
+            reference: self.reference.as_deref(),
+            least: self.min_positives,
+            min_samples: self.min_samples,
+        };
+        match (&self.classes, self.of) {
+            (_, Compared::Errors(name, metric)) => {
+                return vec![comparing().judge(&by_error::segments(window, self.by, name, metric))];
+            }
+            (Some(_), Compared::Metric(_, Metric::BalancedAccuracy)) => {
+                return vec![comparing().judge(&by_error::balanced(window, self.by))];
+            }
+            _ => {}
+        }
         if let (Some(classes), Compared::Metric(name, metric)) = (&self.classes, self.of) {
-            let is_ratio = self.definition.name == RATIO.name;
+            let counts = window.class_segments(self.by);
             return vec![classes.worst(is_ratio, |class| {
-                let segments = ComparedSegments::of_class(window, self.by, class).with_least(self.min_samples);
+                let segments =
+                    ComparedSegments::of_class(window, self.by, &counts, class, 1.0).with_least(self.min_samples);
                 self.of_metric(&segments.showing(name, metric), metric)
             })];
         }
@@ -204,6 +244,35 @@ impl Check for ComparedMetric {
             return vec![segments.average_odds(self.limits, self.min_positives)];
         };
         vec![self.of_metric(&segments.showing(name, metric), metric)]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        match (&self.classes, self.of) {
+            (_, Compared::Errors(..)) | (Some(_), Compared::Metric(_, Metric::BalancedAccuracy)) => {
+                Some("what is no proportion has no bound by segment")
+            }
+            _ => None,
+        }
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+        let least = self.min_positives;
+        let Compared::Metric(_, metric) = self.of else {
+            let segments = ComparedSegments::new(window, self.by, false, 1.0);
+            return vec![segments.certain_odds(&self.limits, least, true, alpha)];
+        };
+        let reference = self.reference.as_deref();
+        let of = |segments: ComparedSegments<'_>, alpha: f64| {
+            if self.definition.name == RATIO.name {
+                segments.certain_ratio(metric, &self.limits, least, reference, alpha)
+            } else {
+                segments.certain_gap(metric, &self.limits, least, reference, alpha)
+            }
+        };
+        match &self.classes {
+            Some(classes) => vec![classes.certain(window, self.by, alpha, of)],
+            None => vec![of(ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0), alpha)],
+        }
     }
 
     fn simulation(&self) -> Simulation {
@@ -222,89 +291,6 @@ impl Check for ComparedMetric {
             parts,
             advice: "raise `min_positives` or the limit, or write `gap_lcb`, which blocks only where chance cannot be it",
         })
-    }
-}
-
-static GAP_LCB: Definition = Definition {
-    name: "gap_lcb",
-    documentation: "A lower bound of `gap` of a rate that is a proportion (`of`), over all pairs of eligible segments (Newcombe's interval, \
-        corrected for their number), or of each segment to the one that `reference` names. It blocks where chance cannot be the \
-        reason, and warns with `underpowered` where the window is too small to tell.",
-    limit: LimitForm::AtMost("lte"),
-    bounds: Bounds::Rate,
-    values: Values::Difference,
-    options: &[OF_PROPORTION, REFERENCE, MIN_POSITIVES, MIN_SAMPLES, DESIGN_EFFECT],
-    parse: |definition, map, names| {
-        let of = OF_PROPORTION.one_of(map);
-        let (by, min_positives) = over(map, names);
-        let lte = Limit::in_options(map, None, definition);
-        let (reference, design_effect) = (REFERENCE.optional_name(map), DESIGN_EFFECT.optional_number(map));
-        let name = of?;
-        let Some(Metric::Rate(rate)) = named(name) else { return None };
-        let definition = if rate == Rate::Selection { &GAP_LCB_OF_SELECTION } else { definition };
-        let min_samples = MIN_SAMPLES.optional_whole(map);
-        let (by, lte, min_positives, reference, design_effect) =
-            (by?, lte?, min_positives?, reference?, design_effect?);
-        let min_samples = min_samples?;
-        Some(RuleKind::new(GapLcb {
-            definition,
-            name,
-            rate,
-            by,
-            lte,
-            min_positives,
-            min_samples,
-            reference,
-            design_effect,
-        }))
-    },
-    ..BASE
-};
-static GAP_LCB_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..GAP_LCB };
-const OF_PROPORTION: Opt = Opt { takes: Takes::OneOf(&PROPORTIONS), ..OF };
-const PROPORTIONS: [&str; 11] =
-    ["accuracy", "precision", "ppv", "recall", "tpr", "specificity", "fpr", "fnr", "fdr", "for", "selection_rate"];
-
-/// A bound of a rate's gap against its limit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GapLcb {
-    definition: &'static Definition,
-    name: &'static str,
-    pub rate: Rate,
-    pub by: usize,
-    pub lte: Limit,
-    pub min_positives: u64,
-    pub min_samples: Option<u64>,
-    pub reference: Option<String>,
-    pub design_effect: Option<f64>,
-}
-
-impl Check for GapLcb {
-    fn definition(&self) -> &'static Definition {
-        self.definition
-    }
-
-    fn reads(&self) -> Vec<Read> {
-        vec![Read::Segmentation(self.by)]
-    }
-
-    fn bounds(&self) -> Vec<Bound> {
-        vec![bounded(Side::Lte, self.lte)]
-    }
-
-    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let effect = window.design_effect(self.design_effect);
-        let segments = ComparedSegments::new(window, self.by, self.rate == Rate::Selection, effect);
-        let segments = segments.showing(self.name, self.rate.into()).with_least(self.min_samples);
-        vec![segments.gap_bound(self.rate, self.lte, self.min_positives, self.reference.as_deref())]
-    }
-
-    fn simulation(&self) -> Simulation {
-        super::simulation(self.by, self.min_positives, (self.rate, Breaks::GapBound(self.lte.value())), ADVICE)
-    }
-
-    fn design_effect(&self) -> Option<Option<f64>> {
-        Some(self.design_effect)
     }
 }
 

@@ -1,0 +1,168 @@
+//! Where gaps, ratios and drops between segments lie at a level: every segment's metric within its bounds together, which share α.
+
+use super::super::certain::{self, compared};
+use super::super::limits::Limits;
+use super::super::result::Certain;
+use super::super::types::Tolerance;
+use super::gaps::place;
+use super::listed::ComparedSegments;
+use crate::stats::fairness::{Confusion, Rate};
+use crate::stats::limit::Limit;
+use crate::stats::quality::Metric;
+
+/// An interval.
+type Ends = (f64, f64);
+
+/// The segments of one side that are compared, and the place among them of the one that the others are compared with.
+struct Sides<'c> {
+    each: Vec<&'c Confusion>,
+    base: Option<usize>,
+    is_to_base: bool,
+}
+
+impl Sides<'_> {
+    /// The metric of each segment, all of them but for a probability of α.
+    #[allow(clippy::cast_precision_loss, reason = "segments are few")]
+    fn bounds(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Vec<Ends>> {
+        let each = alpha / self.each.len().max(1) as f64;
+        self.each.iter().map(|counts| certain::metric(metric, counts, effect, each)).collect()
+    }
+
+    /// The largest less the smallest, or the largest distance to the base.
+    fn gap(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Ends> {
+        let each = self.bounds(metric, effect, alpha)?;
+        if !self.is_to_base {
+            let largest = |of: fn(&Ends) -> f64| each.iter().map(of).reduce(f64::max);
+            let smallest = |of: fn(&Ends) -> f64| each.iter().map(of).reduce(f64::min);
+            let lower = (largest(|e| e.0)? - smallest(|e| e.1)?).max(0.0);
+            return Some((lower, largest(|e| e.1)? - smallest(|e| e.0)?));
+        }
+        let base = self.base?;
+        let (low, high) = *each.get(base)?;
+        let others = || each.iter().enumerate().filter(|(at, _)| *at != base).map(|(_, ends)| *ends);
+        let lower = others().map(|(l, u)| (l - high).max(low - u)).reduce(f64::max)?.max(0.0);
+        let upper = others().map(|(l, u)| (u - low).max(high - l)).reduce(f64::max)?;
+        Some((lower, upper))
+    }
+
+    /// The smallest over the largest, or each over the base.
+    fn ratios(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Vec<Ends>> {
+        let each = self.bounds(metric, effect, alpha)?;
+        let over = |(low, high): Ends, (from, to): Ends| {
+            let upper = if from > 0.0 { high / from } else { f64::INFINITY };
+            (if to > 0.0 { low / to } else { 0.0 }, upper)
+        };
+        if !self.is_to_base {
+            let end = |of: fn(&Ends) -> f64, pick: fn(f64, f64) -> f64| each.iter().map(of).reduce(pick);
+            let smallest = (end(|e| e.0, f64::min)?, end(|e| e.1, f64::min)?);
+            let largest = (end(|e| e.0, f64::max)?, end(|e| e.1, f64::max)?);
+            let (lower, upper) = over(smallest, largest);
+            return Some(vec![(lower, upper.min(1.0))]);
+        }
+        let base = self.base?;
+        let of_base = *each.get(base)?;
+        Some(each.iter().enumerate().filter(|(at, _)| *at != base).map(|(_, ends)| over(*ends, of_base)).collect())
+    }
+}
+
+impl ComparedSegments<'_> {
+    /// The eligible segments of the window.
+    fn here(&self, metric: Metric, least: u64, reference: Option<&str>) -> Sides<'_> {
+        let eligible = metric.eligible(&self.confusions, least);
+        let base = self.base(&eligible, reference).and_then(|at| eligible.binary_search(&at).ok());
+        let each = eligible.iter().filter_map(|at| self.confusions.get(*at)).collect();
+        Sides { each, base, is_to_base: reference.is_some() }
+    }
+
+    /// The eligible segments of what is compared with.
+    fn there(&self, metric: Metric, least: u64, reference: Option<&str>) -> Option<Sides<'_>> {
+        let known = self.reference.as_ref()?;
+        let each: Vec<(&str, &Confusion)> = known
+            .iter()
+            .filter(|(_, counts)| metric.samples(counts) >= least.max(1))
+            .map(|(name, counts)| (name.as_str(), counts))
+            .collect();
+        let base = place(each.iter().map(|(name, _)| *name), reference);
+        Some(Sides {
+            each: each.into_iter().map(|(_, counts)| counts).collect(),
+            base,
+            is_to_base: reference.is_some(),
+        })
+    }
+
+    /// A gap, or its change.
+    pub(super) fn certain_gap(
+        &self,
+        metric: Metric,
+        limits: &Limits,
+        least: u64,
+        reference: Option<&str>,
+        alpha: f64,
+    ) -> Option<Certain> {
+        let (here, there) = (self.here(metric, least, reference), self.there(metric, least, reference));
+        let effect = self.effect_of_rows();
+        let now = |alpha| here.gap(metric, effect, alpha);
+        compared(limits, alpha, now, |alpha| there.as_ref()?.gap(metric, effect, alpha))
+    }
+
+    /// The larger of the gaps of two rates, or their mean, or its change.
+    pub(super) fn certain_odds(&self, limits: &Limits, least: u64, is_mean: bool, alpha: f64) -> Option<Certain> {
+        let effect = self.effect_of_rows();
+        let join = |one: Ends, other: Ends| {
+            if is_mean {
+                (f64::midpoint(one.0, other.0), f64::midpoint(one.1, other.1))
+            } else {
+                (one.0.max(other.0), one.1.max(other.1))
+            }
+        };
+        let rates = [Rate::Tpr, Rate::Fpr].map(Metric::Rate);
+        let here = rates.map(|rate| self.here(rate, least, None));
+        let there = rates.map(|rate| self.there(rate, least, None));
+        let now = |alpha: f64| {
+            let [one, other] = &here;
+            Some(join(one.gap(rates[0], effect, alpha / 2.0)?, other.gap(rates[1], effect, alpha / 2.0)?))
+        };
+        let then = |alpha: f64| {
+            let [one, other] = &there;
+            let (one, other) = (one.as_ref()?, other.as_ref()?);
+            Some(join(one.gap(rates[0], effect, alpha / 2.0)?, other.gap(rates[1], effect, alpha / 2.0)?))
+        };
+        compared(limits, alpha, now, then)
+    }
+
+    /// A ratio, or its change; of ratios to a segment the one that blocks, if one does.
+    pub(super) fn certain_ratio(
+        &self,
+        metric: Metric,
+        limits: &Limits,
+        least: u64,
+        reference: Option<&str>,
+        alpha: f64,
+    ) -> Option<Certain> {
+        let (here, there) = (self.here(metric, least, reference), self.there(metric, least, reference));
+        let effect = self.effect_of_rows();
+        if !limits.is_change() {
+            let each = here.ratios(metric, effect, alpha)?;
+            return Certain::any(each.into_iter().map(|ends| certain::of(limits, ends)));
+        }
+        // Of several the change is that of the worst on either side: it has all of their ends.
+        let all = |ratios: Vec<Ends>| ratios.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let now = |alpha| all(here.ratios(metric, effect, alpha)?);
+        compared(limits, alpha, now, |alpha| all(there.as_ref()?.ratios(metric, effect, alpha)?))
+    }
+
+    /// How far the true positive rate of any segment lies below its own in the snapshot.
+    #[allow(clippy::cast_precision_loss, reason = "segments are few")]
+    pub(super) fn certain_drop(&self, max: Limit, least: u64, there: u64, alpha: f64) -> Option<Certain> {
+        let eligible = self.comparable(least, there);
+        let each = alpha / (2.0 * eligible.len().max(1) as f64);
+        let effect = self.effect_of_rows();
+        let tpr = |counts: &Confusion| certain::metric(Metric::Rate(Rate::Tpr), counts, effect, each);
+        let drops = eligible.iter().filter_map(|at| {
+            let segment = self.each.get(*at)?;
+            let ((low, high), (from, to)) = (tpr(&segment.confusion)?, tpr(&segment.reference?)?);
+            Some(certain::of_drop(Tolerance::Absolute(max), (from - high, to - low)))
+        });
+        Certain::any(drops)
+    }
+}

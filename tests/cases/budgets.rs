@@ -1,0 +1,113 @@
+//! `budget`: on the shipped flights every rule that takes one blocks no more than without, and only where its interval breaks the limit.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::Folder;
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flights");
+/// Limits that some weeks of the flights break clearly, some barely and some not.
+const RULES: [&str; 36] = [
+    "psi: {of: features, lt: 0.02}",
+    "psi: {id: by, of: dep_delay, by: origin, lt: 0.05}",
+    "psi: {id: chance, of: dep_delay, alpha: 0.01}",
+    "psi: {id: before, of: dep_delay, lt: 0.02, versus: previous}",
+    "ks_p: {of: features, gte: 0.01}",
+    "ks: {of: dep_delay, lt: 0.05}",
+    "js: {of: features, lt: 0.05}",
+    "hellinger: {of: features, lt: 0.05}",
+    "l_inf: {of: features, lt: 0.03}",
+    "wasserstein: {of: [dep_delay, score], lt: 0.05}",
+    "missing_rate: {of: features, lt: 0.0001}",
+    "invalid_rate: {of: features, lt: 0.0001}",
+    "out_of_range: {of: dep_delay, lt: 0.0005}",
+    "new_categories: {of: [carrier, dest], lt: 0.0005}",
+    "constant: {of: [origin, dep_delay], lt: 0.3}",
+    "mean: {of: dep_delay, max_increase: 1}",
+    "mean: {id: sigmas, of: dep_delay, max_increase: {sigmas: 0.05}}",
+    "label_rate: {lt: 0.2}",
+    "accuracy: {gte: 0.8}",
+    "precision: {max_drop: 0.02}",
+    "recall: {gte: 0.7}",
+    "f1: {gte: 0.7}",
+    "balanced_accuracy: {gte: 0.8}",
+    "fpr: {lt: 0.05}",
+    "selection_rate: {between: [0.15, 0.25]}",
+    "auc: {gte: 0.9}",
+    "brier: {lt: 0.12}",
+    "tpr_gap: {by: origin, lt: 0.02}",
+    "equalized_odds: {by: origin, lt: 0.05}",
+    "average_odds: {by: origin, lt: 0.03}",
+    "disparate_impact: {by: origin, gte: 0.95}",
+    "tpr_drop: {by: origin, max: 0.02}",
+    "gap: {of: accuracy, by: carrier, lt: 0.05}",
+    "gap: {id: to, of: fpr, by: origin, reference: JFK, lt: 0.02}",
+    "gap_lcb: {of: accuracy, by: carrier, lte: 0.02}",
+    "ratio: {of: selection_rate, by: carrier, between: [0.8, 1.25], reference: UA}",
+];
+
+/// The results of all weeks by window, rule and subject.
+fn judged(budget: &str) -> BTreeMap<(String, String, String), Value> {
+    let folder = Folder::new();
+    let rules: String = RULES
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| {
+            let id = if rule.contains("id: ") { "" } else { &format!("id: r{at}, ") };
+            format!("    - {}\n", rule.replacen('{', &format!("{{{id}{budget}"), 1))
+        })
+        .collect();
+    folder.write(
+        "policy.yaml",
+        format!(
+            "apiVersion: driftgate/v1\nmodel: flight_delay\nbaseline: {{snapshot: \"{DATA}/train_v{{version}}.parquet\", columns: {{score: score, label: label}}}}\n\
+             features: {{numeric: [dep_delay, sched_minute, distance], categorical: [carrier, origin, dest]}}\nscore: {{threshold: 0.5}}\nsegments: [origin, carrier]\n\
+             labels: {{horizon: 2d, attribute: label_time, lateness: 1h}}\nlateness: 1h\nmin_samples: 200\nchecks:\n  g:\n    window: {{size: 7d, slide: 7d}}\n    rules:\n{rules}"
+        ),
+    );
+    let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
+    folder.driftgate(&format!("replay --policy policy.yaml {files} --verdicts v.jsonl")).exits(0);
+    let mut all = BTreeMap::new();
+    for verdict in folder.json_lines("v.jsonl") {
+        let of = format!("{} {}", verdict["version"], verdict["window"]["end"]);
+        for result in verdict["results"].as_array().unwrap() {
+            let text = |key: &str| result[key].as_str().unwrap().to_owned();
+            all.insert((of.clone(), text("rule"), text("subject")), result.clone());
+        }
+    }
+    all
+}
+
+#[test]
+fn a_block_within_a_budget_is_one_that_chance_does_not_make() {
+    let (plain, held) = (judged(""), judged("budget: 1/month, "));
+    assert_eq!(plain.len(), held.len());
+    let (mut kept, mut taken_back) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
+    for (key, result) in &held {
+        let before = &plain[key];
+        assert!(before.get("budget").is_none());
+        assert_eq!(before["value"], result["value"], "{key:?}");
+        let budget = &result["budget"];
+        let (value, lower, upper) = (result["value"].as_f64(), budget["lower"].as_f64(), budget["upper"].as_f64());
+        let alpha = budget["alpha"].as_f64().unwrap_or_else(|| panic!("{key:?}: {result}"));
+        assert!(alpha > 0.0 && alpha <= 0.05, "{result}");
+        match (before["status"].as_str().unwrap(), result["status"].as_str().unwrap()) {
+            ("block", "block") => *kept.entry(result["metric"].as_str().unwrap()).or_default() += 1,
+            ("block", "warn") => {
+                assert_eq!(result["reason"], "within_chance", "{result}");
+                *taken_back.entry(result["metric"].as_str().unwrap()).or_default() += 1;
+            }
+            (one, other) => assert_eq!(one, other, "{key:?}: a budget takes blocks back and does nothing else"),
+        }
+        // A bound is no estimate; a p-value has no interval; of several segments the interval may be another's.
+        if ["gap_lcb", "ks_p", "ratio", "tpr_drop"].contains(&result["metric"].as_str().unwrap()) || key.1 == "g/by" {
+            continue;
+        }
+        if let (Some(value), Some(lower)) = (value, lower) {
+            assert!(lower <= value + 1e-9, "{key:?}: {lower} {value}");
+            assert!(upper.is_none_or(|upper| value <= upper + 1e-9), "{key:?}: {value} {upper:?}");
+        }
+    }
+    assert!(kept.len() >= 12 && taken_back.len() >= 12, "{kept:?} {taken_back:?}");
+}

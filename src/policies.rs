@@ -2,6 +2,7 @@
 //! mean the same everywhere.
 
 mod classes;
+mod tables;
 
 use std::path::Path;
 
@@ -43,5 +44,5 @@ fn extended(path: &Path) -> Result<String, String> {
     if !size.is_file() || size.len() > MOST_BYTES {
         return Err(format!("it is no file of at most {} MiB", MOST_BYTES >> 20));
     }
-    std::fs::read_to_string(path).map_err(|e| e.to_string())
+    if tables::is_table(path) { tables::csv_of(path) } else { std::fs::read_to_string(path).map_err(|e| e.to_string()) }
 }

@@ -38,6 +38,32 @@ fn databricks(folder: &Folder, lines: &[&str]) {
     );
 }
 
+const HOUR: i64 = 3_600_000;
+
+/// Writes labels as records of ground truth, in folders by the hour; and as events that came at the end of that hour.
+fn ground_truth(folder: &Folder, labels: &Path) {
+    let mut hours: BTreeMap<i64, Vec<Value>> = BTreeMap::new();
+    for label in json_lines(labels) {
+        hours.entry(label["ts"].as_i64().unwrap().div_euclid(HOUR)).or_default().push(label);
+    }
+    let mut plain = String::new();
+    for (hour, labels) in hours {
+        let start = jiff::Timestamp::from_millisecond(hour * HOUR).unwrap();
+        let path = start.strftime("truth/%Y/%m/%d/%H/labels.jsonl").to_string();
+        let record = |label: &Value| {
+            let data = json!({"data": label["label"].to_string(), "encoding": "CSV"});
+            json!({"groundTruthData": data, "eventMetadata": {"eventId": label["prediction_id"]}, "eventVersion": "0"})
+        };
+        std::fs::create_dir_all(folder.path(&path).parent().unwrap()).unwrap();
+        folder.write(&path, labels.iter().map(|label| record(label).to_string() + "\n").collect::<String>());
+        for mut label in labels {
+            label["ts"] = ((hour + 1) * HOUR).into();
+            plain += &(label.to_string() + "\n");
+        }
+    }
+    folder.write("hourly.jsonl", plain);
+}
+
 /// Writes predictions anew, and holds the verdicts against those expected.
 pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<String, Value>) {
     let (oip, sagemaker) = (folder.path("oip.jsonl"), folder.path("sagemaker.jsonl"));
@@ -47,12 +73,12 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
     let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     let names: Vec<&String> = first["features"].as_object().unwrap().keys().collect();
     let policy = flights().join("policy-core.yaml").display().to_string();
-    let replay = |source: &str, file: &Path| {
+    let replay_with = |source: &str, file: &Path, (of_labels, labels): (&str, &Path)| {
         folder.write(
             "inference.yaml",
             format!(
                 "policies: [\"{policy}\"]\nkafka: {{brokers: \"127.0.0.1:1\"}}\nsources:\n- {{topic: t, kind: predictions, model: flight_delay, {source}}}\n\
-                 - {{topic: l, kind: labels}}\nregistry: {{embedded: {{path: r.db}}}}\nstate: {{path: state}}\n"
+                 - {{topic: l, kind: labels{of_labels}}}\nregistry: {{embedded: {{path: r.db}}}}\nstate: {{path: state}}\n"
             ),
         );
         folder.driftgate(&format!(
@@ -61,6 +87,7 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
             labels.display()
         ))
     };
+    let replay = |source: &str, file: &Path| replay_with(source, file, ("", labels));
     replay("format: oip, inference: {score: /probability, time: /parameters/time}", &oip).exits(0);
     assert_eq!(&by_id(json_lines(&folder.path("out.jsonl"))), expected, "of the Open Inference Protocol");
     // A capture does not name the version: that of the first event alone.
@@ -82,6 +109,14 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
         "format: databricks, inference: {score: /probability, fixed_version: \"VERSION\"}".replace("VERSION", version);
     replay(&table, &folder.path("databricks.parquet")).exits(0);
     assert_eq!(by_id(json_lines(&folder.path("out.jsonl"))), expected, "of Databricks' inference tables");
+    ground_truth(folder, labels);
+    let with_labels = |of_labels: &str, labels: &str| {
+        replay_with("format: json", &one, (of_labels, &folder.path(labels))).exits(0);
+        by_id(json_lines(&folder.path("out.jsonl")))
+    };
+    let hourly = with_labels("", "hourly.jsonl");
+    assert!(hourly != expected && !hourly.is_empty());
+    assert_eq!(with_labels(", model: flight_delay, format: sagemaker", "truth"), hourly, "of SageMaker's ground truth");
     // What is no record is rejected with its line.
     folder.write("lines.jsonl", "{\"captureData\": {}}\nnope\n");
     replay(&capture, &folder.path("lines.jsonl")).prints("not_inference").prints("not_json");

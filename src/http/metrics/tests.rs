@@ -142,8 +142,8 @@ fn what_fails_has_series_before_what_passes() {
     assert_eq!(with(Features::All, 9, 15), ["1 without 3", "1score", "1z", "2 without 4", "2score"]);
 }
 
-#[test]
-fn forty_models_with_three_versions_of_a_hundred_features_take_less_than_a_megabyte() {
+/// Forty models with three versions, each of a hundred features that block by two rules.
+fn forty_models() -> crate::view::View {
     let mut view = crate::view::View::default();
     let template = status_view();
     let model = template.models.values().next().unwrap().clone();
@@ -166,6 +166,32 @@ fn forty_models_with_three_versions_of_a_hundred_features_take_less_than_a_megab
         }
         view.models.insert(name, model);
     }
+    view
+}
+
+/// Prints how long a scrape takes: `cargo test --release -p driftgate --lib metrics::tests::a_scrape -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, and asserts nothing of time"]
+fn a_scrape_of_forty_models_is_measured() {
+    let view = forty_models();
+    let mut times: Vec<std::time::Duration> = (0..50)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            assert!(!rendered(&view, &Ledger::default()).is_empty());
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let bytes = rendered(&view, &Ledger::default()).len();
+    println!(
+        "a scrape of 40 models x 3 versions x 100 features: {bytes} bytes, median {:?}, slowest of 50 {:?}",
+        times[25], times[49]
+    );
+}
+
+#[test]
+fn forty_models_with_three_versions_of_a_hundred_features_take_less_than_a_megabyte() {
+    let view = forty_models();
     let text = rendered(&view, &Ledger::default());
     let shown = text.lines().filter(|l| l.starts_with("driftgate_psi{")).count();
     assert!(text.len() < 1_000_000 && shown > 1_000, "{} bytes, {shown} values of PSI", text.len());

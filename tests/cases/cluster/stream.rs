@@ -33,6 +33,8 @@ pub const MODELS: [(&str, &str, &str); 4] = [
     ("fraud", "both-p", "both-l"),
     ("loan", "loan-p", "loan-l"),
 ];
+/// The model that predicts numbers; the others decide.
+const OF_NUMBERS: &str = "loan";
 /// Each with its kind.
 pub const TOPICS: [(&str, &str); 6] = [
     ("shop-p", "predictions"),
@@ -119,10 +121,20 @@ fn snapshot(seed: u64) -> String {
     text
 }
 
+/// The policy of a model whose labels, 0 and 1, are taken for numbers.
+fn of_numbers() -> String {
+    let (before, _) = POLICY.split_once("  fairness:").unwrap();
+    let errors = "    - wasserstein: {of: [amount, score], lt: 0.5}\n  errors:\n    window: {size: 30m, slide: 15m}\n    rules:\n    - mae: {lt: 0.6}\n    \
+                  - gap: {of: mae, by: country, lt: 0.05, min_positives: 20}\n    - gap: {id: grown, of: rmse, by: country, max_increase: 0.02, min_positives: 20}\n    \
+                  - psi: {of: label, lt: 0.3, budget: 1/month}\n";
+    format!("{before}{errors}").replace("score: {threshold: 0.5}\n", "task: regression\n")
+}
+
 /// Writes the policies and their snapshots.
 pub fn write_policies(folder: &Folder) {
     for (model, ..) in MODELS {
-        folder.write(&format!("{model}.yaml"), POLICY.replace("MODEL", model));
+        let policy = if model == OF_NUMBERS { of_numbers() } else { POLICY.to_owned() };
+        folder.write(&format!("{model}.yaml"), policy.replace("MODEL", model));
     }
     folder.write("paper.yaml", PAPER);
     for version in 1..=3 {

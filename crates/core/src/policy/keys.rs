@@ -275,7 +275,7 @@ pub static IMPORTANCE: Mapping = mapping(
             "file",
             Shape::Text("a path such as importance.csv"),
             REQUIRED,
-            "A CSV file with a row per feature, by its path from the policy's folder.",
+            "A CSV or Parquet file with a row per feature, by its path from the policy's folder.",
         ),
         key("feature", NAME, "feature", "Its column with the features' names."),
         key("weight", NAME, "weight", "Its column with their importance."),

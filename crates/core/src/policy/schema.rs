@@ -9,7 +9,8 @@ use super::keys::{HYSTERESIS, Key, Mapping, POLICY, RATE_TOLERANCE, REQUIRED, Sh
 use crate::rule;
 
 /// JSON Schema (2020-12) of a policy file, for editors. The parser also checks what a schema cannot say: names that refer to
-/// one another, limits beside warnings.
+/// one another, limits beside warnings. A file that extends another one, or has variables, is a part of a policy: of it only the keys at the top are
+/// known, as values may be variables, and what is missing may stand elsewhere.
 #[must_use]
 pub fn schema() -> Value {
     let rules = rule::all().map(|definition| (definition.name.to_owned(), definition.schema()));
@@ -17,22 +18,35 @@ pub fn schema() -> Value {
         "description": "One metric with its options.", "type": "object", "properties": rules.collect::<Map<_, _>>(),
         "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
     });
-    let mut schema = POLICY.schema();
-    if let Value::Object(schema) = &mut schema {
-        schema.shift_insert(0, "$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-        schema.shift_insert(1, "title".to_owned(), json!("driftgate policy"));
-        schema.insert(
-            "$defs".to_owned(),
-            json!({
-                "duration": {"type": "string", "pattern": "^[0-9]+(d|h|m|s|ms)$"},
-                "hysteresis": HYSTERESIS.schema(),
-                "slug": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-                "tolerance": RATE_TOLERANCE.schema(),
-                "rule": rule,
-            }),
-        );
-    }
-    schema
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "driftgate policy",
+        "if": {"anyOf": [{"required": ["extends"]}, {"required": ["vars"]}]},
+        "then": {"$ref": "#/$defs/part"},
+        "else": {"$ref": "#/$defs/policy"},
+        "$defs": {
+            "policy": POLICY.schema(),
+            "part": part(),
+            "duration": {"type": "string", "pattern": "^[0-9]+(d|h|m|s|ms)$"},
+            "hysteresis": HYSTERESIS.schema(),
+            "slug": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            "tolerance": RATE_TOLERANCE.schema(),
+            "rule": rule,
+        },
+    })
+}
+
+/// The keys at the top of a policy, with any value but of those that say what is extended and which variables there are.
+fn part() -> Value {
+    let property = |key: &Key| {
+        let mut schema = if ["extends", "vars"].contains(&key.name) { key.takes.schema() } else { json!({}) };
+        if let Value::Object(schema) = &mut schema {
+            schema.shift_insert(0, "description".to_owned(), key.documentation.into());
+        }
+        (key.name.to_owned(), schema)
+    };
+    let properties: Map<String, Value> = POLICY.keys.iter().map(property).collect();
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
 /// The schema as its file has it.

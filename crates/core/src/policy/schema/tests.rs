@@ -23,7 +23,12 @@ fn valid(schema: &Value, root: &Value, value: &Value) -> Result<(), String> {
 fn check(keyword: &str, wanted: &Value, schema: &Value, root: &Value, value: &Value) -> Result<(), String> {
     let fails = || Err(format!("{wanted} does not take {value}"));
     let holds = match keyword {
-        "$schema" | "title" | "$defs" | "description" => true,
+        "$schema" | "title" | "$defs" | "description" | "then" | "else" => true,
+        "if" => {
+            let branch = if valid(wanted, root, value).is_ok() { "then" } else { "else" };
+            valid(&schema[branch], root, value)?;
+            true
+        }
         "type" => {
             let is = |name: &Value| match name.as_str().unwrap() {
                 "object" => value.is_object(),
@@ -97,6 +102,7 @@ fn matches(pattern: &str, text: &str) -> bool {
         }
         "^(half|floor:.+)$" => text == "half" || text.strip_prefix("floor:").is_some_and(|rest| !rest.is_empty()),
         "." => !text.is_empty(),
+        "^[0-9]+/(day|week|month|year)$" => text.parse::<crate::rule::budget::Budget>().is_ok(),
         other => panic!("the test does not know the pattern {other}"),
     }
 }
@@ -181,6 +187,18 @@ fn what_the_parser_takes_is_valid_and_what_it_does_not_know_is_not() {
             assert!(!taken(&less) || valid.is_ok(), "without {path}/{key}: {valid:?}");
         }
     }
+}
+
+/// What extends another file needs nothing else, and its values may be variables; its keys are known all the same.
+#[test]
+fn a_part_of_a_policy_is_valid_by_itself() {
+    let schema = schema();
+    let is_valid = |text: &str| valid(&schema, &schema, &json_of(text)).is_ok();
+    assert!(is_valid("extends: base.yaml\nmodel: fraud\nmin_samples: $least\nchecks: {drift: null}\n"));
+    assert!(is_valid("vars: {limit: 0.2}\nchecks: {drift: {rules: $rules}}\n"));
+    assert!(!is_valid("extends: base.yaml\nmodle: fraud\n"));
+    assert!(!is_valid("extends: {a: b}\nmodel: fraud\n"));
+    assert!(!is_valid("model: fraud\n"), "a policy by itself is whole");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
 use super::*;
+use crate::rule::alarms::Simulation;
 use crate::rule::definition::{Counts, Opt, Subjects, Takes};
 use crate::rule::distance::lcb::KsLcb;
 use crate::rule::distance::{KsP, Psi};
@@ -155,6 +156,7 @@ fn every_metric_takes_a_budget_or_says_why_not() {
                     "{}",
                     metric.name
                 );
+                assert!(matches!(kind.simulation(), Simulation::Unknown(why) if why.contains("budget")));
                 assert!(documented, "{}", metric.name);
             }
             Err(errors) => {

@@ -193,6 +193,7 @@ impl RuleKind {
     #[must_use]
     pub fn simulation(&self) -> Simulation {
         match self.versus {
+            _ if self.budget.is_some() => Simulation::Unknown("its budget says how often it may block without drift"),
             _ if self.by.is_some() => {
                 Simulation::Unknown("how large the segments of a window are is not in the policy")
             }

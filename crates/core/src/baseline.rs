@@ -76,12 +76,14 @@ pub struct Baseline {
     pub outcomes: Option<SegmentOutcomes>,
 }
 
-/// What format 10 keeps beside format 5.
-type Kept10 = (Vec<Segmented>, Option<numbers::Kept>, Option<Classes>, SegmentOutcomes);
 /// What format 5 keeps of a numeric reference.
 type Kept = (Vec<(Binning, Vec<Bin>)>, Option<FixedSum>);
 /// A baseline of format 5, and what stands beside it.
 type Format5 = (Baseline, Option<Decided>, Option<Vec<Option<f64>>>, Added, Vec<Kept>);
+/// A baseline of format 6: format 5 with values by segment.
+type Format6 = (Format5, Vec<Segmented>);
+/// A baseline of format 10, with outcomes by segment.
+type Format10 = (Format6, Option<numbers::Kept>, Option<Classes>, SegmentOutcomes);
 
 /// A baseline as format 1 has it: still what the digest of a baseline is taken of where nothing is kept beside it, so that
 /// counts which were made against it stay comparable.
@@ -271,6 +273,12 @@ impl Baseline {
         baseline
     }
 
+    fn of_format_6((format_5, segmented): Format6) -> Self {
+        let mut baseline = Self::of_format_5(format_5);
+        baseline.beside.segmented = segmented;
+        baseline
+    }
+
     /// Reads a baseline file's bytes, of any format.
     fn read(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         Ok(match envelope::version(KIND, bytes)? {
@@ -288,45 +296,23 @@ impl Baseline {
                 baseline
             }
             version if version == KIND_5.version => Self::of_format_5(envelope::decode(KIND_5, bytes)?),
-            version if version == KIND_6.version => {
-                let (format_5, segmented): (Format5, Vec<Segmented>) = envelope::decode(KIND_6, bytes)?;
-                let mut baseline = Self::of_format_5(format_5);
-                baseline.beside.segmented = segmented;
-                baseline
-            }
+            version if version == KIND_6.version => Self::of_format_6(envelope::decode(KIND_6, bytes)?),
             version if version == KIND_7.version => {
-                let (format_5, segmented, kept): (Format5, Vec<Segmented>, numbers::Kept) =
-                    envelope::decode(KIND_7, bytes)?;
-                let mut baseline = Self::of_format_5(format_5);
-                baseline.beside.segmented = segmented;
-                baseline.regression = Some(Regression::of(kept));
-                baseline
+                let (format_6, kept): (Format6, numbers::Kept) = envelope::decode(KIND_7, bytes)?;
+                Self { regression: Some(Regression::of(kept)), ..Self::of_format_6(format_6) }
             }
             version if version == KIND_8.version => {
-                let (format_5, segmented, classes): (Format5, Vec<Segmented>, Classes) =
-                    envelope::decode(KIND_8, bytes)?;
-                let mut baseline = Self::of_format_5(format_5);
-                baseline.beside.segmented = segmented;
-                baseline.classes = Some(classes);
-                baseline
+                let (format_6, classes): (Format6, Classes) = envelope::decode(KIND_8, bytes)?;
+                Self { classes: Some(classes), ..Self::of_format_6(format_6) }
             }
             version if version == KIND_9.version => {
-                let (format_5, segmented, calibrated): (Format5, Vec<Segmented>, Calibrated) =
-                    envelope::decode(KIND_9, bytes)?;
-                let mut baseline = Self::of_format_5(format_5);
-                baseline.beside.segmented = segmented;
-                baseline.calibrated = Some(calibrated);
-                baseline
+                let (format_6, calibrated): (Format6, Calibrated) = envelope::decode(KIND_9, bytes)?;
+                Self { calibrated: Some(calibrated), ..Self::of_format_6(format_6) }
             }
             _ => {
-                let (format_5, (segmented, kept, classes, outcomes)): (Format5, Kept10) =
-                    envelope::decode(KIND, bytes)?;
-                let mut baseline = Self::of_format_5(format_5);
-                baseline.beside.segmented = segmented;
-                baseline.regression = kept.map(Regression::of);
-                baseline.classes = classes;
-                baseline.outcomes = Some(outcomes);
-                baseline
+                let (format_6, kept, classes, outcomes): Format10 = envelope::decode(KIND, bytes)?;
+                let regression = kept.map(Regression::of);
+                Self { regression, classes, outcomes: Some(outcomes), ..Self::of_format_6(format_6) }
             }
         })
     }

@@ -243,7 +243,6 @@ impl Numbers {
                 }
             }
         }
-        let is_segmented = (reads.by_class || reads.by_error) && self.has_both();
-        if is_segmented { self.by_segment(tally, reads, segments) } else { 0 }
+        if self.has_both() { self.by_segment(tally, reads, segments) } else { 0 }
     }
 }

@@ -176,7 +176,7 @@ impl Check for Quantity {
         self.is_volume().then_some("a number of events is no sample of anything")
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let Counted { now, then } = self.counted(window);
         let effect = window.design_effect(None);
         vec![now.and_then(|now| certain::shares(&self.limits, (now, then), effect, alpha))]

@@ -82,7 +82,7 @@ pub(super) fn judge(
 fn worst(window: &dyn WindowCounts, target: Target, by: usize, side: Side, each: &[(&str, &Judged)]) -> Judged {
     let segmentation = window.segmentation(by);
     // Of equals the first by name.
-    let key = |judged: &Judged| (severity(judged.status), badness(judged, side));
+    let key = |judged: &Judged| (judged.status.severity(), badness(judged, side));
     let mut chosen = None::<(&str, &Judged)>;
     for (name, judged) in each {
         let is_worse = chosen.is_none_or(|(_, other)| {
@@ -138,22 +138,12 @@ fn listed(each: &[(&str, &Judged)], side: Side) -> Vec<Value> {
 
 /// The places of the worst segments that do not pass.
 fn with_bins(each: &[(&str, &Judged)], side: Side) -> Vec<usize> {
-    let key = |judged: &Judged| (severity(judged.status), badness(judged, side));
+    let key = |judged: &Judged| (judged.status.severity(), badness(judged, side));
     let mut failing: Vec<(usize, (u8, f64))> =
         each.iter().enumerate().map(|(at, (_, judged))| (at, key(judged))).collect();
-    failing.retain(|(_, (rank, _))| *rank > severity(Status::Pass));
+    failing.retain(|(_, (rank, _))| *rank > Status::Pass.severity());
     failing.sort_by(|(_, (a, a_bad)), (_, (b, b_bad))| b.cmp(a).then(b_bad.total_cmp(a_bad)));
     failing.into_iter().take(MOST_WITH_BINS).map(|(at, _)| at).collect()
-}
-
-/// Which status decides: a segment that is too small does not hide one that was measured.
-fn severity(status: Status) -> u8 {
-    match status {
-        Status::Insufficient => 0,
-        Status::Pass => 1,
-        Status::Warn => 2,
-        Status::Block => 3,
-    }
 }
 
 /// How bad a value is by the side of its limit; without one, how much was counted, so that the largest segment speaks.

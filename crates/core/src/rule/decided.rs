@@ -227,7 +227,7 @@ impl Check for Decided {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let (now, reference) = self.counts(window);
         let effect = window.design_effect(None);
         let bound = |counts: Option<Confusion>| move |alpha| certain::metric(self.metric, &counts?, effect, alpha);

@@ -190,9 +190,10 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
         Some("no bound of its value is known that holds at any level")
     }
 
-    /// Where the value of each subject lies but for a probability of `alpha`, in the order of `judge`; `None` where that is not known.
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
-        let _ = (window, alpha);
+    /// Where the value of each subject lies but for a probability of `alpha`, in the order of `judge`, whose results are `judged`; `None` where that is
+    /// not known.
+    fn certain(&self, window: &dyn WindowCounts, judged: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
+        let _ = (window, judged, alpha);
         Vec::new()
     }
 

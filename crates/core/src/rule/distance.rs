@@ -145,7 +145,7 @@ impl Check for Psi {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let of = |subject: &Subject<PsiLimit>| {
             let c = window.distribution(subject.target)?;
             let binned = window.binned(subject.target, &self.bins, c.cells);
@@ -271,10 +271,9 @@ impl Check for KsP {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
-        let judged = self.judge_all(window);
+    fn certain(&self, window: &dyn WindowCounts, judged: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let of = |(of, judged): (&Subject<Limits>, &Judged)| Some(bound::of_p(window, of, judged.value?, alpha));
-        self.of.iter().zip(&judged).map(of).collect()
+        self.of.iter().zip(judged).map(of).collect()
     }
 
     fn simulation(&self) -> Simulation {

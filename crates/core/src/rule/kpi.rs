@@ -194,7 +194,7 @@ impl Check for KpiDrop {
     }
 
     /// Of what is compared in the window, and of its sums.
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let kpi = window.kpi(self.of);
         let of = |own: Share, reference: Share, alpha: f64| {

@@ -10,12 +10,13 @@ use super::definition::{
 };
 use super::limits::{Change, Limits, MIN_SAMPLES, VERSUS};
 use super::options::subjects;
-use super::result::{Certain, Judged, enough};
+use super::result::{Certain, Judged, enough, real};
 use super::shown;
 use super::types::{Bound, Subject, Tolerance};
 use crate::codec::number::number;
+use crate::stats::bounds;
 use crate::stats::limit::{Amount, Limit};
-use crate::stats::proportion::normal_quantile;
+use crate::stats::proportion::normal_interval;
 use crate::stats::ratio::Ratio;
 
 /// The rules of this family.
@@ -96,17 +97,16 @@ impl Mean {
 /// The interval of a mean, or of its change, that misses with a probability of α: normal quantiles of the standard error. It is asymptotic, as a
 /// feature has no largest value; the spread is no less than that of the window, as each value is taken for the end of its cell that lies
 /// further from the mean.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn certain_of(window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) -> Option<Certain> {
     let target = subject.target;
     let (c, counts) = (window.distribution(target)?, window.sum(target)?);
     let TargetReference::Numeric { cells: reference, .. } = c.reference else { return None };
-    let effect = window.design_effect(None).max(1.0);
+    let effect = window.design_effect(None);
     let points = window.points(target);
     let interval = |mean: Option<Ratio>, ends: Option<[f64; 2]>, cells: &[u64], alpha: f64| {
-        let (mean, n) = (mean?.value(), cells.iter().sum::<u64>() as f64);
-        let half = normal_quantile(alpha)? * spread(mean, ends?, points, cells)? / (n / effect).sqrt();
-        Some((mean - half, mean + half)).filter(|(lower, upper)| lower.is_finite() && upper.is_finite())
+        let mean = mean?.value();
+        let n = bounds::size(cells.iter().sum(), effect);
+        normal_interval(mean, spread(mean, ends?, points, cells)?, n, alpha)
     };
     let now = |alpha| interval(counts.mean, counts.ends, c.cells, alpha);
     let then = |alpha| interval(counts.reference_mean, counts.reference_ends, reference, alpha);
@@ -121,7 +121,6 @@ fn certain_of(window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) 
 
 /// The root of the mean squared distance of values from their mean, at most: cell 2k + 1 holds the values at point k, cell 2k those between the points
 /// k − 1 and k, and the ends bound the first and the last cell.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn spread(mean: f64, [smallest, largest]: [f64; 2], points: &[f64], cells: &[u64]) -> Option<f64> {
     let n = cells.iter().sum::<u64>();
     let point = |at: usize| points.get(at).copied();
@@ -135,8 +134,8 @@ fn spread(mean: f64, [smallest, largest]: [f64; 2], points: &[f64], cells: &[u64
         (low - mean).abs().max((high - mean).abs())
     };
     let filled = cells.iter().enumerate().filter(|(_, count)| **count > 0);
-    let sum: f64 = filled.map(|(cell, count)| *count as f64 * furthest(cell).powi(2)).sum();
-    (n > 0).then(|| (sum / n as f64).sqrt())
+    let sum: f64 = filled.map(|(cell, count)| real(*count) * furthest(cell).powi(2)).sum();
+    (n > 0).then(|| (sum / real(n)).sqrt())
 }
 
 impl Check for Mean {
@@ -170,7 +169,7 @@ impl Check for Mean {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| certain_of(window, subject, alpha)).collect()
     }
 

@@ -244,7 +244,7 @@ impl Check for ClassRule {
         is_mean.then_some("a mean over classes has no bound that holds at any level: write a rule for each `class`")
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let counts = window.classes();
         let effect = window.design_effect(None);
         let bound = |matrix: Option<&[u64]>| {

@@ -131,10 +131,9 @@ impl ScoreRule {
 
     /// Bounds of the metric at a level: of AUC, the integral of one distribution function by the other, by the bands of both distribution functions, which share α; of the Brier score as of a
     /// mean within [0, 1].
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     fn bounds_at(&self, window: &dyn WindowCounts, sides: [&[u64]; 2], effect: f64, alpha: f64) -> Option<(f64, f64)> {
         let found = self.of(window, sides).ok()?;
-        let [negatives, positives] = sides.map(|cells| cells.iter().sum::<u64>() as f64 / effect);
+        let [negatives, positives] = sides.map(|cells| bounds::size(cells.iter().sum(), effect));
         if self.of == ScoreMetric::Brier {
             let of = |mean: f64| bounds::mean(mean.clamp(0.0, 1.0), negatives + positives, alpha);
             return Some((of(found.lower)?.0, of(found.upper)?.1));
@@ -221,8 +220,8 @@ impl Check for ScoreRule {
         }
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
-        let effect = window.design_effect(None).max(1.0);
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None);
         let now = |alpha| self.bounds_at(window, window.score_by_label()?, effect, alpha);
         let then = |alpha| self.bounds_at(window, window.reference_score_by_label()?, effect, alpha);
         vec![certain::compared(&self.limits, alpha, now, then)]

@@ -125,7 +125,7 @@ impl Check for EventRate {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 

@@ -144,7 +144,7 @@ impl Check for ErrorRule {
         (!is_mean).then_some("the spread of what it is the mean of is not counted: write `mae` or `mean_error`")
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let bound = |errors: Option<Errors>| move |alpha| self.metric.interval(&errors?, effect, alpha);
         let counts = window.numbers();

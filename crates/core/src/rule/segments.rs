@@ -155,7 +155,7 @@ impl Check for Gap {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let selection = self.measure == GapMeasure::Selection;
         let segments = ComparedSegments::new(window, self.by, selection, 1.0);
         let rate = match self.measure {
@@ -243,7 +243,7 @@ impl Check for DisparateImpact {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let segments = ComparedSegments::new(window, self.by, true, 1.0);
         vec![segments.certain_ratio(Rate::Selection.into(), &self.limit, self.min_positives, None, alpha)]
     }
@@ -316,7 +316,7 @@ impl Check for TprGapLcb {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
         let (limits, reference) = (Limits::at_most(self.lte), self.reference.as_deref());
         vec![segments.certain_gap(Rate::Tpr.into(), &limits, self.min_positives, reference, alpha)]

@@ -119,7 +119,7 @@ impl Check for Latency {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let ends = quantile::bounds_at(window.latency().cells, self.quantile, effect, alpha);
         vec![ends.map(|ends| certain::of(&self.limit, ends))]
@@ -213,7 +213,7 @@ impl Check for ErrorRate {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let [ok, errors] = window.errors().cells else { return Vec::new() };
         let counts = ((*errors, ok + errors), None);
         vec![certain::shares(&self.limit, counts, window.design_effect(None), alpha)]

@@ -20,6 +20,17 @@ pub enum Status {
 impl Status {
     pub const ALL: [Self; 4] = [Self::Pass, Self::Warn, Self::Insufficient, Self::Block];
 
+    /// Which of several results speaks for all, the greatest: one that was not measured hides none that was.
+    #[must_use]
+    pub fn severity(self) -> u8 {
+        match self {
+            Self::Insufficient => 0,
+            Self::Pass => 1,
+            Self::Warn => 2,
+            Self::Block => 3,
+        }
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

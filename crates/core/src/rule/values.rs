@@ -12,7 +12,7 @@ use super::definition::{
 use super::forms::{RANGE, range};
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::options::subjects;
-use super::result::{Certain, Judged, enough};
+use super::result::{Certain, Judged, enough, real};
 use super::shown;
 use super::types::{Bound, Status, Subject, Target};
 use crate::codec::number::number;
@@ -120,14 +120,13 @@ impl ShareOfValues {
     }
 
     /// The fullest of several cells is bounded with all of them.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     fn certain_of(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, alpha: f64) -> Option<Certain> {
         let c = window.distribution(subject.target)?;
         let Found { ends, reference, .. } = self.found(window, subject.target, &c);
-        let cells = if self.definition == &CONSTANT { c.cells.len().max(1) as f64 } else { 1.0 };
-        let effect = window.design_effect(None).max(1.0);
+        let cells = if self.definition == &CONSTANT { real(c.cells.len().max(1) as u64) } else { 1.0 };
+        let effect = window.design_effect(None);
         let bound = |ends: Option<[Ratio; 2]>, n: u64| {
-            move |alpha: f64| bounds::mean(ends?[1].value(), n as f64 / effect, alpha / cells)
+            move |alpha: f64| bounds::mean(ends?[1].value(), bounds::size(n, effect), alpha / cells)
         };
         certain::compared(&subject.limit, alpha, bound(ends, c.n), bound(reference, c.reference_n))
     }
@@ -227,7 +226,7 @@ impl Check for ShareOfValues {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 

@@ -4,6 +4,8 @@
 //! Each takes α, the probability with which the interval misses; several that have to hold together share α (the union bound). A sample whose
 //! rows depend on each other counts as n/φ rows (φ the design effect), which the caller divides by.
 
+use super::real::{length, real};
+
 /// Steps of a bisection: each halves an interval of at most 1.
 const STEPS: usize = 60;
 
@@ -17,6 +19,21 @@ fn divergence(p: f64, q: f64) -> f64 {
     part(p, q) + part(1.0 - p, 1.0 - q)
 }
 
+/// Where a divergence that grows from `inside` to `outside` no longer holds: the end that is kept lies outside of it.
+fn crossing(mut inside: f64, mut outside: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..STEPS {
+        let middle = f64::midpoint(inside, outside);
+        if holds(middle) { inside = middle } else { outside = middle }
+    }
+    outside
+}
+
+/// How many independent rows so many rows come to, each counting as 1/φ; φ is at least 1.
+#[must_use]
+pub fn size(n: u64, design_effect: f64) -> f64 {
+    real(n) / design_effect.max(1.0)
+}
+
 /// The ends of all q with n·kl(mean, q) ≤ ln(2/α): where the mean of what n independent values in [0, 1] with this mean were drawn from
 /// lies, but for a probability of at most α (Hoeffding 1963, Probability inequalities for sums of bounded random variables, theorem 1, on
 /// both sides; of shares it is Chernoff's bound). `None` without a sample, or with an α outside of (0, 1).
@@ -26,25 +43,17 @@ pub fn mean(mean: f64, n: f64, alpha: f64) -> Option<(f64, f64)> {
         return None;
     }
     let most = (2.0 / alpha).ln() / n;
-    // Beyond the mean the divergence grows, so each side has one crossing; the end that is kept lies outside of it.
-    let cross = |mut inside: f64, mut outside: f64| {
-        for _ in 0..STEPS {
-            let middle = f64::midpoint(inside, outside);
-            if divergence(mean, middle) <= most { inside = middle } else { outside = middle }
-        }
-        outside
-    };
-    Some((cross(mean, 0.0), cross(mean, 1.0)))
+    let holds = |q: f64| divergence(mean, q) <= most;
+    Some((crossing(mean, 0.0, holds), crossing(mean, 1.0, holds)))
 }
 
 /// [`mean`] of a share k/n, each row counting as 1/φ.
 #[must_use]
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub fn share((k, n): (u64, u64), design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
     if n == 0 || k > n {
         return None;
     }
-    mean(k as f64 / n as f64, n as f64 / design_effect.max(1.0), alpha)
+    mean(real(k) / real(n), size(n, design_effect), alpha)
 }
 
 /// The shares of n independent values that may lie at or below the q-quantile of what they were drawn from, but for a probability of at most
@@ -55,14 +64,8 @@ pub fn below(q: f64, n: f64, alpha: f64) -> Option<(f64, f64)> {
         return None;
     }
     let most = (2.0 / alpha).ln() / n;
-    let cross = |mut inside: f64, mut outside: f64| {
-        for _ in 0..STEPS {
-            let middle = f64::midpoint(inside, outside);
-            if divergence(middle, q) <= most { inside = middle } else { outside = middle }
-        }
-        outside
-    };
-    Some((cross(q, 0.0), cross(q, 1.0)))
+    let holds = |p: f64| divergence(p, q) <= most;
+    Some((crossing(q, 0.0, holds), crossing(q, 1.0, holds)))
 }
 
 /// How far the distribution function of n independent values lies from what they were drawn from, at most, anywhere, but for a probability
@@ -95,8 +98,7 @@ pub fn distance(
     alpha: f64,
 ) -> Option<(f64, f64)> {
     let (m, n) = (reference.iter().sum::<u64>(), window.iter().sum::<u64>());
-    #[allow(clippy::cast_precision_loss, reason = "bins are few")]
-    let each = alpha / (2.0 * reference.len().max(1) as f64);
+    let each = alpha / (2.0 * length(reference.len().max(1)));
     let (mut sum, mut least, mut most) = (0.0_f64, 0.0_f64, 0.0_f64);
     for (r, w) in reference.iter().zip(window) {
         let (from, to) = share((*r, m), reference_effect, each)?;

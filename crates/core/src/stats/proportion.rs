@@ -13,6 +13,14 @@ pub fn normal_quantile(alpha_two_sided: f64) -> Option<f64> {
     (alpha_two_sided > 0.0 && alpha_two_sided < 1.0 && z.is_finite()).then_some(z)
 }
 
+/// The interval of the mean of n values with this standard deviation by normal quantiles of its standard error: asymptotic. `None` where an end is
+/// not finite, or α is outside (0, 1).
+#[must_use]
+pub fn normal_interval(mean: f64, deviation: f64, n: f64, alpha_two_sided: f64) -> Option<(f64, f64)> {
+    let half = normal_quantile(alpha_two_sided)? * deviation / n.sqrt();
+    Some((mean - half, mean + half)).filter(|(lower, upper)| lower.is_finite() && upper.is_finite())
+}
+
 /// Score interval of k successes in n (Wilson 1927), within [0, 1].
 ///
 /// `None` when n is 0, k exceeds n, or α is outside (0, 1).

@@ -75,7 +75,7 @@ pub fn quantile_bounds(counts: &[u64], q: f64, alpha: f64) -> Option<(f64, f64)>
 pub fn bounds_at(counts: &[u64], q: f64, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
     let n = total(counts)?;
     let size = real(n);
-    let (from, to) = bounds::below(q, size / design_effect.max(1.0), alpha)?;
+    let (from, to) = bounds::below(q, bounds::size(n, design_effect), alpha)?;
     let (low, high) = ((from * size).floor(), (to * size).ceil() + 1.0);
     let lower = if low < 1.0 { Some(0.0) } else { at_rank(counts, low as u64) };
     let upper = if high > size { Some(f64::INFINITY) } else { at_rank(counts, high as u64) };

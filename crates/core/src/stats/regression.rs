@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use super::digits;
 use super::fixed::{FixedSum, MOST, SCALE, fixed};
 use super::limit::Amount;
-use super::proportion::normal_quantile;
+use super::proportion::normal_interval;
 use super::ratio::Ratio;
 
 /// Sums that are kept.
@@ -227,7 +228,6 @@ impl ErrorMetric {
     /// The interval of a mean of errors that misses with a probability of α: the mean and normal quantiles of its standard error, each pair
     /// counting as 1/φ. It is asymptotic: errors have no largest value. `None` of other metrics, without pairs, or with an α outside of (0, 1).
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     pub fn interval(self, errors: &Errors, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
         if !matches!(self, Self::Mae | Self::MeanError) {
             return None;
@@ -235,8 +235,7 @@ impl ErrorMetric {
         let mean = self.value(errors)?.value();
         let [_, _, square, ..] = errors.0;
         let spread = (square.exact_mean()?.value() - mean * mean).max(0.0).sqrt();
-        let half = normal_quantile(alpha)? * spread / (errors.n() as f64 / design_effect.max(1.0)).sqrt();
-        Some((mean - half, mean + half)).filter(|(lower, upper)| lower.is_finite() && upper.is_finite())
+        normal_interval(mean, spread, bounds::size(errors.n(), design_effect), alpha)
     }
 
     /// Whether a high value is good; `None` of the mean error, which is good at 0.

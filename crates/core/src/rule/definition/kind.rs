@@ -184,7 +184,8 @@ impl RuleKind {
         let mut judged = self.check.judge(window, lasts);
         if let Some(budget) = self.budget {
             let alpha = budget.alpha(window.slide(), judged.len() as u64 * window.comparisons());
-            budget::hold(alpha, &self.check.certain(window, alpha), &mut judged);
+            let certain = self.check.certain(window, &judged, alpha);
+            budget::hold(alpha, &certain, &mut judged);
         }
         judged
     }

@@ -16,13 +16,17 @@ pub(super) fn over_bins(parts: Parts, window: &dyn WindowCounts, binned: &Binned
 }
 
 /// D as far as the cells tell, and the bands of both distribution functions, which share α.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub(super) fn of_ks(window: &dyn WindowCounts, target: Target, effect: f64, alpha: f64) -> Option<(f64, f64, f64)> {
     let c = window.distribution(target)?;
     let TargetReference::Numeric { cells, .. } = c.reference else { return None };
     let distance = ks::distance(cells, c.cells)?;
-    let band = |n: u64| bounds::band(n as f64 / effect.max(1.0), alpha / 2.0);
+    let band = |n: u64| bounds::band(bounds::size(n, effect), alpha / 2.0);
     Some((distance.d_lo, distance.d_hi, band(distance.n)? + band(distance.m)?))
+}
+
+/// D between the ends of [`of_ks`].
+pub(super) fn within_bands((lower, upper, width): (f64, f64, f64)) -> (f64, f64) {
+    ((lower - width).max(0.0), (upper + width).min(1.0))
 }
 
 /// A p-value is certain at or below α. It takes rows for independent: where the snapshot says that they are not, some distance at fewer rows has to be

@@ -82,11 +82,10 @@ impl Check for KsLcb {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(self.design_effect);
         let of = |subject: &Subject<Limits>| {
-            let (d_lo, d_hi, width) = bound::of_ks(window, subject.target, effect, alpha)?;
-            Some(certain::of(&subject.limit, ((d_lo - width).max(0.0), (d_hi + width).min(1.0))))
+            Some(certain::of(&subject.limit, bound::within_bands(bound::of_ks(window, subject.target, effect, alpha)?)))
         };
         self.of.iter().map(of).collect()
     }

@@ -17,7 +17,7 @@ use super::super::options::subjects;
 use super::super::result::{Certain, Judged, enough};
 use super::super::shown;
 use super::super::types::{Bound, Status, Subject, Target};
-use super::bound::{of_ks, over_bins as certain_over_bins};
+use super::bound::{self, of_ks};
 use crate::codec::number::number;
 use crate::stats::bounds::Parts;
 use crate::stats::distance::{hellinger, jensen_shannon, largest_difference};
@@ -161,10 +161,7 @@ impl Distance {
         if status != Status::Pass {
             evidence.extend(shown::unseen(window, target));
         }
-        let value = found.value.map(|value| match value {
-            Amount::Exact(ratio) => ratio.value(),
-            Amount::Float(value) => value,
-        });
+        let value = found.value.map(Amount::value);
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
     }
 }
@@ -183,17 +180,22 @@ fn ks_distance(c: &Distribution<'_>) -> Found {
     }
 }
 
+/// The least and the most that the Wasserstein distance can be, in standard deviations of the training values.
+fn moved_between(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Option<(f64, f64)> {
+    let TargetReference::Numeric { cells, .. } = c.reference else { return None };
+    let integral = within_range(window.points(target), window.range(target)?, cells, c.cells)?;
+    let deviation = spread(window, target)?;
+    let ends = (integral.lower / deviation, integral.upper / deviation);
+    Some(ends).filter(|(lower, upper)| lower.is_finite() && upper.is_finite())
+}
+
+/// The standard deviation of the training values; a constant feature has none to measure by.
+fn spread(window: &dyn WindowCounts, target: Target) -> Option<f64> {
+    window.deviation(target).filter(|deviation| *deviation > 0.0)
+}
+
 fn moved(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
-    let integral = match c.reference {
-        TargetReference::Numeric { cells, .. } => {
-            window.range(target).and_then(|range| within_range(window.points(target), range, cells, c.cells))
-        }
-        TargetReference::Categorical(_) => None,
-    };
-    // A constant feature has no standard deviation to measure by.
-    let deviation = window.deviation(target).filter(|deviation| *deviation > 0.0);
-    let ends = integral.zip(deviation).map(|(of, deviation)| (of.lower / deviation, of.upper / deviation));
-    let ends = ends.filter(|(lower, upper)| lower.is_finite() && upper.is_finite());
+    let ends = moved_between(window, target, c);
     Found {
         value: ends.map(|(lower, _)| Amount::Float(lower)),
         evidence: vec![
@@ -210,24 +212,23 @@ impl Distance {
         let target = subject.target;
         let over_bins = |parts: Parts, bins: &Binning| {
             let c = window.distribution(target)?;
-            certain_over_bins(parts, window, &window.binned(target, bins, c.cells), alpha)
+            bound::over_bins(parts, window, &window.binned(target, bins, c.cells), alpha)
         };
         let bands = || of_ks(window, target, window.design_effect(None), alpha);
         let (lower, upper) = match &self.metric {
             Metric::JensenShannon(bins) => over_bins(Parts::JensenShannon, bins),
             Metric::Hellinger(bins) => over_bins(Parts::Hellinger, bins),
             Metric::LInf(bins) => over_bins(Parts::LInf, bins),
-            Metric::Ks => bands().map(|(d_lo, d_hi, width)| ((d_lo - width).max(0.0), (d_hi + width).min(1.0))),
+            Metric::Ks => bands().map(bound::within_bands),
             // Bands are that wide over the whole range of training.
             Metric::Wasserstein => {
                 let c = window.distribution(target)?;
                 let (_, _, width) = bands()?;
-                let found = moved(window, target, &c);
-                let end = |key: &str| found.evidence.iter().find(|(known, _)| *known == key)?.1.as_f64();
+                let (lower, upper) = moved_between(window, target, &c)?;
                 let (points, (first, last)) = (window.points(target), window.range(target)?);
                 let range = points.get(last / 2)? - points.get(first / 2)?;
-                let by = width * range / window.deviation(target).filter(|deviation| *deviation > 0.0)?;
-                Some(((end("lower")? - by).max(0.0), end("upper")? + by))
+                let by = width * range / spread(window, target)?;
+                Some(((lower - by).max(0.0), upper + by))
             }
         }?;
         Some(certain::of(&subject.limit, (lower, upper)))
@@ -249,7 +250,7 @@ impl Check for Distance {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }
 

@@ -6,11 +6,9 @@ use serde_json::{Map, Value, json};
 use super::super::limits::Limits;
 use super::super::result::Judged;
 use super::super::types::Status;
+use super::listed::{MOST_LISTED, named_ends, small_reference, too_few};
 use crate::codec::number::number;
 use crate::stats::limit::Amount;
-
-/// So many segments of a result are listed: those at either end. The others are counted.
-const MOST_LISTED: usize = 200;
 
 /// A segment's value of a metric.
 #[derive(Clone, Copy)]
@@ -119,11 +117,7 @@ impl Comparing<'_> {
         let mut evidence = Vec::new();
         evidence.extend(self.limits.is_change().then(|| ("now", value(now))));
         let (high, low) = found.map_or((Value::Null, Value::Null), |(_, high, low)| (high.into(), low.into()));
-        evidence.extend(match segments.high_is_good {
-            Some(true) => [("best", high), ("worst", low)],
-            Some(false) => [("best", low), ("worst", high)],
-            None => [("highest", high), ("lowest", low)],
-        });
+        evidence.extend(named_ends(segments.high_is_good, high, low));
         evidence.extend([("limit", self.limits.evidence()), ("n", n.into()), ("reference_value", value(then_value))]);
         evidence.extend((segments.unsegmented > 0).then(|| ("unsegmented", segments.unsegmented.into())));
         evidence.extend(self.listed(segments));
@@ -137,16 +131,13 @@ impl Comparing<'_> {
         let eligible = || segments.each.iter().filter(|segment| self.is_eligible(segment));
         let is_known = |name: &str| eligible().any(|segment| segment.name == name);
         match self.reference {
-            _ if eligible().count() < 2 => {
-                let all = segments.each.len();
-                format!("{} of {all} segments have {least} {unit}, two are needed", eligible().count())
-            }
-            Some(name) if !is_known(name) => format!("the reference segment {name:?} does not have {least} {unit}"),
+            _ if eligible().count() < 2 => too_few(eligible().count(), segments.each.len(), least, unit),
+            Some(name) if !is_known(name) => small_reference(name, least, unit),
             _ => "it is 0 in every segment that it could be divided by".to_owned(),
         }
     }
 
-    /// The segments by name, and what is left out of them where they are many.
+    /// The segments by name, those at either end where they are many, and what is left out of them where they are many.
     fn listed(&self, segments: &ComparedAmounts<'_>) -> Vec<(&'static str, Value)> {
         let mut order: Vec<(usize, &SegmentAmount<'_>)> = segments.each.iter().enumerate().collect();
         let mut evidence = Vec::new();

@@ -6,7 +6,6 @@ use super::super::counts::WindowCounts;
 use super::super::multiclass::{self, CLASS};
 use super::super::names::PolicyNames;
 use super::super::result::{Certain, Judged};
-use super::super::types::Status;
 use super::listed::ComparedSegments;
 use crate::stats::fairness::Rate;
 use crate::stats::quality::Metric;
@@ -105,7 +104,7 @@ impl ByClass {
         };
         let rank = |judged: &Judged| {
             let value = judged.value.map(|value| if is_ratio { -value } else { value });
-            (severity(judged.status), value.unwrap_or(f64::NEG_INFINITY))
+            (judged.status.severity(), value.unwrap_or(f64::NEG_INFINITY))
         };
         match self.of {
             Of::All => judge(None),
@@ -119,15 +118,5 @@ impl ByClass {
                 })
                 .unwrap_or_else(|| judge(None)),
         }
-    }
-}
-
-/// How bad a status is.
-fn severity(status: Status) -> u8 {
-    match status {
-        Status::Insufficient => 0,
-        Status::Pass => 1,
-        Status::Warn => 2,
-        Status::Block => 3,
     }
 }

@@ -33,15 +33,9 @@ static TPR_DROP_LCB: Definition = Definition {
     name: "tpr_drop_lcb",
     documentation: "A lower bound of `tpr_drop` (Newcombe's interval, corrected for the number of segments): it blocks where chance cannot \
         be the reason.",
-    baseline: Reference::Snapshot,
-    minimum: Minimum::OneSegment,
-    limit: LimitForm::AtMost("max"),
-    bounds: Bounds::Rate,
-    example: "0.1",
-    values: Values::Difference,
     options: &[MIN_POSITIVES, DESIGN_EFFECT],
     parse: |definition, map, names| tpr_drop(definition, true, map, names),
-    ..BASE
+    ..TPR_DROP
 };
 
 /// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
@@ -87,7 +81,7 @@ impl Check for TprDrop {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
         let there = if self.lcb { 1 } else { self.min_positives };
         vec![segments.certain_drop(self.max, self.min_positives, there, alpha)]

@@ -121,7 +121,7 @@ impl Check for GapLcb {
         None
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let (limits, reference) = (Limits::at_most(self.lte), self.reference.as_deref());
         let of = |segments: ComparedSegments<'_>, alpha: f64| {
             segments.certain_gap(self.rate.into(), &limits, self.min_positives, reference, alpha)

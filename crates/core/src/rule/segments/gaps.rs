@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::limits::Limits;
 use super::super::result::Judged;
 use super::super::types::Status;
-use super::listed::{ComparedSegments, unit};
+use super::listed::{ComparedSegments, small_reference, unit};
 use crate::codec::number::number;
 use crate::stats::fairness::{self, Confusion, EqualizedOdds, Gap, Rate};
 use crate::stats::quality::Metric;
@@ -75,7 +75,7 @@ impl ComparedSegments<'_> {
         self.too_few(eligible, least, unit(metric)).or_else(|| {
             reference
                 .filter(|_| self.base(eligible, reference).is_none())
-                .map(|name| format!("the reference segment {name:?} does not have {least} {}", unit(metric)))
+                .map(|name| small_reference(name, least, unit(metric)))
         })
     }
 

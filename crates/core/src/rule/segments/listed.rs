@@ -15,7 +15,7 @@ use crate::stats::multiclass::ByClass;
 use crate::stats::quality::Metric;
 
 /// So many segments of a result are listed: those that decide first. The others are counted.
-const MOST_LISTED: usize = 200;
+pub(super) const MOST_LISTED: usize = 200;
 
 /// A window's segments of one segmentation.
 pub(super) struct ComparedSegments<'w> {
@@ -116,11 +116,7 @@ impl<'w> ComparedSegments<'w> {
     /// to be good.
     pub(super) fn ends(&self, metric: impl Into<Metric>, ends: Option<(usize, usize)>) -> [(&'static str, Value); 2] {
         let (highest, lowest) = (self.name(ends.map(|e| e.0)), self.name(ends.map(|e| e.1)));
-        match metric.into().high_is_good() {
-            Some(true) => [("best", highest), ("worst", lowest)],
-            Some(false) => [("best", lowest), ("worst", highest)],
-            None => [("highest", highest), ("lowest", lowest)],
-        }
+        named_ends(metric.into().high_is_good(), highest, lowest)
     }
 
     pub(super) fn finish(
@@ -155,8 +151,7 @@ impl<'w> ComparedSegments<'w> {
     }
 
     pub(super) fn too_few(&self, eligible: &[usize], least: u64, what: &str) -> Option<String> {
-        (eligible.len() < 2)
-            .then(|| format!("{} of {} segments have {least} {what}, two are needed", eligible.len(), self.each.len()))
+        (eligible.len() < 2).then(|| too_few(eligible.len(), self.each.len(), least, what))
     }
 
     pub(super) fn reference_of<T>(
@@ -297,6 +292,25 @@ fn selected(m: &mut Map<String, Value>, s: &Segment<'_>) {
     m.insert("selection_rate_lower".into(), number(interval.map(|i| i.0)));
     m.insert("selection_rate_upper".into(), number(interval.map(|i| i.1)));
     m.insert("reference_selection_rate".into(), number(s.reference.and_then(|r| Rate::Selection.value(&r))));
+}
+
+/// The two ends by whether a high value is good for those who are judged; of some nothing is known to be good.
+pub(super) fn named_ends(high_is_good: Option<bool>, highest: Value, lowest: Value) -> [(&'static str, Value); 2] {
+    match high_is_good {
+        Some(true) => [("best", highest), ("worst", lowest)],
+        Some(false) => [("best", lowest), ("worst", highest)],
+        None => [("highest", highest), ("lowest", lowest)],
+    }
+}
+
+/// Why nothing can be compared where too few segments have enough.
+pub(super) fn too_few(eligible: usize, all: usize, least: u64, what: &str) -> String {
+    format!("{eligible} of {all} segments have {least} {what}, two are needed")
+}
+
+/// Why nothing can be compared with a segment that does not have enough.
+pub(super) fn small_reference(name: &str, least: u64, what: &str) -> String {
+    format!("the reference segment {name:?} does not have {least} {what}")
 }
 
 /// What a segment must have enough of.

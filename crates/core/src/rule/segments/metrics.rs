@@ -255,7 +255,7 @@ impl Check for ComparedMetric {
         }
     }
 
-    fn certain(&self, window: &dyn WindowCounts, alpha: f64) -> Vec<Option<Certain>> {
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let least = self.min_positives;
         let Compared::Metric(_, metric) = self.of else {
             let segments = ComparedSegments::new(window, self.by, false, 1.0);

@@ -33,18 +33,8 @@ fn every_week_of_classes_has_the_quality_of_scikit_learn() {
     let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
     let (before, after) = text.split_once("    - accuracy: {id: accuracy_before").unwrap();
     folder.write("policy.yaml", format!("{before}{}    - accuracy: {{id: accuracy_before{after}", every_rule()));
-    let replay = |threads: u32| {
-        folder
-            .driftgate(&format!(
-                "replay --policy policy.yaml --predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet --threads {threads} --verdicts v.jsonl"
-            ))
-            .exits(0);
-        folder.read("v.jsonl")
-    };
-    let expected = replay(1);
-    assert_eq!(replay(4), expected);
+    let verdicts = folder.replayed_alike(DATA);
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
-    let verdicts = folder.json_lines("v.jsonl");
     let of = |group: &str, start: &str| {
         let found = verdicts.iter().find(|v| v["group"] == group && v["window"]["start"] == start);
         found.unwrap_or_else(|| panic!("no window of {group} starts {start}"))
@@ -132,16 +122,8 @@ fn carriers_differ_by_what_fairlearn_says() {
     let (before, after) = text.split_once("    - accuracy: {id: accuracy_before").unwrap();
     let before = before.replacen("checks:", "segments: [carrier]\nchecks:", 1);
     folder.write("policy.yaml", format!("{before}{rules}    - accuracy: {{id: accuracy_before{after}"));
-    let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
-    let replay = |threads: u32| {
-        let out = format!("replay --policy policy.yaml {files} --threads {threads} --verdicts v.jsonl");
-        folder.driftgate(&out).exits(0);
-        folder.read("v.jsonl")
-    };
-    let expected = replay(1);
-    assert_eq!(replay(4), expected);
+    let verdicts = folder.replayed_alike(DATA);
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
-    let verdicts = folder.json_lines("v.jsonl");
     let (mut compared, mut bounds, mut classes) = (0, 0, BTreeSet::new());
     for (start, known) in golden["carriers"].as_object().unwrap() {
         let verdict = verdicts.iter().find(|v| v["group"] == "quality" && v["window"]["start"] == *start).unwrap();

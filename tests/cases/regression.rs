@@ -22,18 +22,8 @@ fn every_week_of_delays_has_the_errors_of_scikit_learn() {
     let of_labels = "    - ks: {id: label-ks, of: label, lt: 1}\n    - wasserstein: {id: label-wasserstein, of: label, lt: 9}\n    - ks_lcb: {id: label-lcb, of: label, lt: 1}\n";
     let text = text.replacen("  errors:\n", &format!("{of_labels}  errors:\n"), 1);
     folder.write("policy.yaml", text);
-    let replay = |threads: u32| {
-        folder
-            .driftgate(&format!(
-                "replay --policy policy.yaml --predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet --threads {threads} --verdicts v.jsonl"
-            ))
-            .exits(0);
-        folder.read("v.jsonl")
-    };
-    let expected = replay(1);
-    assert_eq!(replay(4), expected);
+    let verdicts = folder.replayed_alike(DATA);
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
-    let verdicts = folder.json_lines("v.jsonl");
     let mut weeks = 0;
     for (start, known) in golden["weeks"].as_object().unwrap() {
         let of = |v: &&Value| v["group"] == "errors" && v["window"]["start"] == start.as_str();
@@ -90,16 +80,8 @@ fn carriers_differ_in_their_errors_by_what_fairlearn_says() {
     let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
     let text = text.replacen("segments: [origin]", "segments: [carrier, origin]", 1);
     folder.write("policy.yaml", text.replacen("    - mae: {lte: 20", &format!("{rules}    - mae: {{lte: 20"), 1));
-    let replay = |threads: u32| {
-        let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
-        let out = format!("replay --policy policy.yaml {files} --threads {threads} --verdicts v.jsonl");
-        folder.driftgate(&out).exits(0);
-        folder.read("v.jsonl")
-    };
-    let expected = replay(1);
-    assert_eq!(replay(4), expected);
+    let verdicts = folder.replayed_alike(DATA);
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
-    let verdicts = folder.json_lines("v.jsonl");
     let trained = &golden["snapshot"]["carriers"];
     let mut compared = 0;
     for (start, known) in golden["weeks"].as_object().unwrap() {

@@ -51,6 +51,19 @@ impl Folder {
         json_lines(&self.path(name))
     }
 
+    /// The verdicts of a replay of the predictions and labels of a data set under `policy.yaml`, which are the same of one thread and of four.
+    pub fn replayed_alike(&self, data: &str) -> Vec<Value> {
+        let replay = |threads: u32| {
+            let files = format!("--predictions {data}/predictions.parquet --labels {data}/labels.parquet");
+            self.driftgate(&format!("replay --policy policy.yaml {files} --threads {threads} --verdicts v.jsonl"))
+                .exits(0);
+            self.read("v.jsonl")
+        };
+        let expected = replay(1);
+        assert_eq!(replay(4), expected);
+        self.json_lines("v.jsonl")
+    }
+
     /// Runs `driftgate` in this folder; arguments are parted by white space.
     pub fn driftgate(&self, arguments: &str) -> Run {
         self.driftgate_reading(arguments, "")

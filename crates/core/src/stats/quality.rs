@@ -82,11 +82,21 @@ impl Metric {
         }
     }
 
+    /// Whether a segment has at least `min` (and at least one) of the metric's samples.
+    #[must_use]
+    pub fn is_eligible(self, counts: &Confusion, min: u64) -> bool {
+        self.samples(counts) >= min.max(1)
+    }
+
     /// Indexes of the segments that have the metric and at least `min` (and at least one) of its samples.
     #[must_use]
     pub fn eligible(self, segments: &[Confusion], min: u64) -> Vec<usize> {
-        let enough = |counts: &Confusion| self.samples(counts) >= min.max(1);
-        segments.iter().enumerate().filter(|(_, counts)| enough(counts)).map(|(index, _)| index).collect()
+        segments
+            .iter()
+            .enumerate()
+            .filter(|(_, counts)| self.is_eligible(counts, min))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Whether a high value is good for those who are judged; `None` for selection, of which that is not known.

@@ -79,7 +79,7 @@ impl ComparedSegments<'_> {
         let known = self.reference.as_ref()?;
         let each: Vec<(&str, &Confusion)> = known
             .iter()
-            .filter(|(_, counts)| metric.samples(counts) >= least.max(1))
+            .filter(|(_, counts)| metric.is_eligible(counts, least))
             .map(|(name, counts)| (name.as_str(), counts))
             .collect();
         let base = place(each.iter().map(|(name, _)| *name), reference);
@@ -118,16 +118,12 @@ impl ComparedSegments<'_> {
         let rates = [Rate::Tpr, Rate::Fpr].map(Metric::Rate);
         let here = rates.map(|rate| self.here(rate, least, None));
         let there = rates.map(|rate| self.there(rate, least, None));
-        let now = |alpha: f64| {
-            let [one, other] = &here;
+        // Both gaps share α.
+        let both = |[one, other]: [&Sides<'_>; 2], alpha: f64| {
             Some(join(one.gap(rates[0], effect, alpha / 2.0)?, other.gap(rates[1], effect, alpha / 2.0)?))
         };
-        let then = |alpha: f64| {
-            let [one, other] = &there;
-            let (one, other) = (one.as_ref()?, other.as_ref()?);
-            Some(join(one.gap(rates[0], effect, alpha / 2.0)?, other.gap(rates[1], effect, alpha / 2.0)?))
-        };
-        compared(limits, alpha, now, then)
+        let then = |alpha| both([there[0].as_ref()?, there[1].as_ref()?], alpha);
+        compared(limits, alpha, |alpha| both([&here[0], &here[1]], alpha), then)
     }
 
     /// A ratio, or its change; of ratios to a segment the one that blocks, if one does.

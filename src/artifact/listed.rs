@@ -134,7 +134,7 @@ impl Hasher {
         match hash {
             Hash::Sha256 => Self::Sha256(Sha256::new()),
             Hash::Blake2b => Self::Blake2b(Box::new(Blake2b512::new())),
-            Hash::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
+            Hash::Blake3 => Self::Blake3(Box::default()),
         }
     }
 

@@ -13,7 +13,8 @@ have() {
 
 set -x
 cargo fmt --check
-cargo clippy ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace --all-targets -- -D warnings
+# A configuration of cargo that lints where it builds leaves nothing to do here: test.sh builds every target with it.
+if ! grep -qs clippy-driver "${DRIFTGATE_CARGO_CONFIG:-}"; then cargo clippy --release --locked --workspace --all-targets -- -D warnings; fi
 { set +x; } 2>/dev/null
 
 # An image without a digest, or an action without a commit, is another one tomorrow.

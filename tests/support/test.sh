@@ -56,6 +56,8 @@ setup_log=$(mktemp)
 tests/support/setup.sh test >"$setup_log" 2>&1 &
 setup=$!
 cargo test ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace --no-run
+# A configuration that lints sees the benches, too.
+if [ -n "${DRIFTGATE_CARGO_CONFIG:-}" ]; then cargo build --config "$DRIFTGATE_CARGO_CONFIG" --release --locked --workspace --all-targets; fi
 wait "$setup" || { cat "$setup_log" >&2; echo "test.sh: setup.sh could not install what the tests need" >&2; exit 1; }
 rm -f "$setup_log"
 

@@ -46,7 +46,7 @@ pub const INFERENCE: [Key; 8] = {
         "responses",
         "topic",
         "Topic of the responses, where they have one of their own: `topic` has the requests then, and `model` says whose they are. For `format: kserve`, `oip` \
-         and `mlserver`.",
+         and `mlserver`; `seldon` needs it.",
     );
     [inputs, score, decision, version, fixed_version, wait, time, responses]
 };
@@ -55,7 +55,7 @@ impl ConfigReader<'_> {
     /// `inference.responses` of a source: the topic of the responses to its requests.
     pub(super) fn responses(map: &Map, item: &Item) -> Option<String> {
         let splits = map.get("format").and_then(|format| format.scalar());
-        if !matches!(splits, Some("kserve" | "oip" | "mlserver")) {
+        if !matches!(splits, Some("kserve" | "oip" | "mlserver" | "seldon")) {
             return item.fail("these messages hold a request and its response: remove this");
         }
         if map.get("model").is_none() && map.get("models").is_none() {
@@ -68,7 +68,7 @@ impl ConfigReader<'_> {
     /// `inference` or `kserve` of a source whose events name their model, or do not have to.
     pub(super) fn kserve(map: &Map, logged: Logged, names_model: bool) -> Option<Settings> {
         let is_oip = matches!(logged, Logged::Oip { .. });
-        let is_body = is_oip || logged == Logged::Mlserver;
+        let is_body = is_oip || matches!(logged, Logged::Mlserver | Logged::Seldon { .. });
         let settings = Settings { logged, names_model, ..Settings::default() };
         let Some(item) = map.get("inference").or(map.get("kserve")) else { return Some(settings) };
         let (map, time) = if map.get("inference").is_some() {

@@ -83,11 +83,12 @@ enum Layout {
     Kserve,
     Oip,
     Mlserver,
+    Seldon,
     SageMaker,
     Databricks,
 }
 
-const LAYOUTS: [(&str, Layout); 10] = [
+const LAYOUTS: [(&str, Layout); 11] = [
     ("json", Layout::Data(Written::Json)),
     ("json_schema", Layout::Data(Written::JsonSchema)),
     ("avro", Layout::Data(Written::Avro)),
@@ -96,6 +97,7 @@ const LAYOUTS: [(&str, Layout); 10] = [
     ("kserve", Layout::Kserve),
     ("oip", Layout::Oip),
     ("mlserver", Layout::Mlserver),
+    ("seldon", Layout::Seldon),
     ("sagemaker", Layout::SageMaker),
     ("databricks", Layout::Databricks),
 ];
@@ -107,6 +109,22 @@ impl SourceFormat {
         match self {
             Self::CloudEvents(data) => data.data(),
             other => other,
+        }
+    }
+
+    /// Whether its responses have to have a topic of their own.
+    pub(super) fn needs_responses(&self) -> bool {
+        matches!(self, Self::Kserve(settings) if matches!(settings.logged, Logged::Seldon { .. }))
+    }
+
+    /// The same for the topic of the responses, where they have one of their own.
+    pub(super) fn of_responses(&self) -> Self {
+        match self {
+            Self::Kserve(settings) if matches!(settings.logged, Logged::Seldon { .. }) => {
+                let logged = Logged::Seldon { is_responses: true };
+                Self::Kserve(Box::new(Settings { logged, ..(**settings).clone() }))
+            }
+            other => other.clone(),
         }
     }
 
@@ -170,10 +188,9 @@ impl ConfigReader<'_> {
         if let (Some(item), true) = (map.get("kserve"), format != Layout::Kserve) {
             return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
         }
-        let is_inference =
-            matches!(format, Layout::Kserve | Layout::Oip | Layout::Mlserver | Layout::SageMaker | Layout::Databricks);
+        let is_inference = !matches!(format, Layout::Data(_) | Layout::CloudEvents);
         if let (Some(item), false) = (map.get("inference"), is_inference) {
-            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`, or remove this");
+            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip`, `mlserver`, `seldon`, `sagemaker` or `databricks`, or remove this");
         }
         if let (Some(item), Some(_)) = (map.get("inference"), map.get("kserve")) {
             return item.fail("both `inference` and `kserve`, which is its name for `format: kserve`: keep one");
@@ -184,7 +201,12 @@ impl ConfigReader<'_> {
                 let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
                 self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
             }
-            Layout::Kserve | Layout::Oip | Layout::Mlserver | Layout::SageMaker | Layout::Databricks => {
+            Layout::Kserve
+            | Layout::Oip
+            | Layout::Mlserver
+            | Layout::Seldon
+            | Layout::SageMaker
+            | Layout::Databricks => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
                         return item.fail(
@@ -196,6 +218,7 @@ impl ConfigReader<'_> {
                 let logged = match format {
                     Layout::Oip => Logged::Oip { time: None },
                     Layout::Mlserver => Logged::Mlserver,
+                    Layout::Seldon => Logged::Seldon { is_responses: false },
                     Layout::SageMaker => Logged::SageMaker,
                     Layout::Databricks => Logged::Databricks,
                     Layout::Kserve | Layout::Data(_) | Layout::CloudEvents => Logged::Kserve,

@@ -39,7 +39,8 @@ impl SourceConfig {
     /// The source of the responses to its requests, where these have a topic of their own.
     fn answers(&self) -> Option<Self> {
         let topic = self.responses.clone()?;
-        Some(Self { topic, http: None, responses: None, requests: Some(self.topic.clone()), ..self.clone() })
+        let format = self.format.of_responses();
+        Some(Self { topic, http: None, format, responses: None, requests: Some(self.topic.clone()), ..self.clone() })
     }
 }
 
@@ -89,10 +90,10 @@ pub const SOURCE: [Key; 16] = [
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`",
+        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `mlserver`, `seldon`, `sagemaker` or `databricks`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
-         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `mlserver`: the same, with the record's key as id, as MLServer's Kafka topics have them. `sagemaker`: \
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `mlserver`: the same, with the record's key as id, as MLServer's Kafka topics have them. `seldon`: the same as Protobuf, as the topics of Seldon Core 2 have them. `sagemaker`: \
          records of SageMaker's data capture, and with `kind: labels` of its ground truth. `databricks`: rows of Databricks' inference tables, in files.",
     ),
     optional(
@@ -103,7 +104,7 @@ pub const SOURCE: [Key; 16] = [
     optional(
         "inference",
         "mapping",
-        "What requests and responses mean (`format: kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`).",
+        "What requests and responses mean (`format: kserve`, `oip`, `mlserver`, `seldon`, `sagemaker` or `databricks`).",
     ),
     optional(
         "kserve",
@@ -169,6 +170,11 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     }
     let responses = map.get("inference").filter(Item::is_map).and_then(|item| item.open_map("")?.get("responses"));
     let responses = responses.map(|item| ConfigReader::responses(&map, &item));
+    if let (Some(format), None) = (&format, &responses)
+        && format.needs_responses()
+    {
+        item.report("requests and responses of Seldon are told apart by their topics: write the one of the responses, `inference: {responses: TOPIC}`");
+    }
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));
     let model = map.get("model").and_then(|item| item.name("a model's name")).map(str::to_owned);

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use driftgate_core::event::TimeUnit;
+use driftgate_core::kserve::Logged;
 
 const EXAMPLE: &str = include_str!("../../config/driftgate.yaml");
 
@@ -195,7 +196,7 @@ limits: {message_bytes: 1MB, depth: 0}
         "2:16: kafka.group: expected a consumer group, read 5 without quotes: write \"5\"",
         "sources[0].topic: expected a topic, read \"a b\"",
         "sources[0].kind: expected `predictions` or `features` or `labels` or `measurements`, read \"prediction\"",
-        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `mlserver` or `sagemaker` or `databricks`, read \"csv\"",
+        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `mlserver` or `seldon` or `sagemaker` or `databricks`, read \"csv\"",
         "5:13: idle_after: expected a duration, read \"30\": the unit is missing, write 30s",
         "registry.mlflow.url: expected a URL that starts with http:// or https://",
         "publish.dead_letters: neither `topic` nor `path`",
@@ -258,6 +259,13 @@ fn responses_in_a_topic_of_their_own_are_a_source_behind_the_listed_ones() {
         "hold a request and its response",
     );
     says(&one("kind: labels, format: mlserver"), "requests and responses are predictions");
+    says(&one("kind: predictions, format: seldon, model: m"), "inference: {responses: TOPIC}");
+    let seldon = read(&with(&one("kind: predictions, format: seldon, model: m, inference: {responses: c}"))).unwrap();
+    let sides = seldon.sources.iter().map(|source| match &source.format {
+        SourceFormat::Kserve(settings) => settings.logged.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert!(sides.eq([false, true].map(|is_responses| Logged::Seldon { is_responses })));
     says(&one("kind: features, format: sagemaker"), "requests and responses are predictions");
     assert!(read(&with(&one("kind: labels, format: sagemaker"))).is_ok());
 }

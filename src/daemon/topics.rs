@@ -14,6 +14,7 @@ use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, FieldMap, Limits, TimeUnit};
+use driftgate_core::kserve::{Halves, Settings};
 use driftgate_core::schema::Schema;
 
 pub use batches::{Batches, Turn};
@@ -32,6 +33,8 @@ pub struct Topic {
     keep_payload: bool,
     /// Its events are requests and responses.
     pub halves: Option<Arc<TopicHalves>>,
+    /// How they are read.
+    logged: Option<Arc<Settings>>,
     /// What is added to the numbers of its partitions among those that `halves` knows: of responses to requests in another topic.
     lane: i32,
 }
@@ -65,8 +68,12 @@ impl Topic {
             keep_payload,
             halves: match &config.format {
                 SourceFormat::Kserve(settings) => {
-                    Some(Arc::new(TopicHalves::new(config.topic.clone(), (**settings).clone(), limits)))
+                    Some(Arc::new(TopicHalves::new(config.topic.clone(), settings.wait, settings.most_bytes)))
                 }
+                _ => None,
+            },
+            logged: match &config.format {
+                SourceFormat::Kserve(settings) => Some(Arc::new((**settings).clone())),
                 _ => None,
             },
             lane: 0,
@@ -100,6 +107,7 @@ impl Topic {
             format: self.format.clone(),
             schemas: schemas.to_vec(),
             halves: self.halves.clone(),
+            logged: self.logged.clone(),
             ..*self
         }
     }
@@ -146,9 +154,15 @@ impl Topic {
             decoder: EventDecoder::new(&self.schemas, &self.format, self.kind, self.limits),
             batches: batches::empty(self.kind, &self.schemas),
             log: MessageLog::new(self.keep_payload, self.limits.message_bytes),
-            halves: self.halves.as_ref().map(|halves| {
+            halves: self.halves.as_ref().zip(self.logged.as_ref()).map(|(halves, logged)| {
                 let models = self.schemas.iter().map(|schema| schema.model.clone()).collect();
-                HalvesReader::new(halves, self.lane, models, self.format.model)
+                HalvesReader::new(
+                    halves,
+                    Halves::new((**logged).clone(), self.limits),
+                    self.lane,
+                    models,
+                    self.format.model,
+                )
             }),
             restored: false,
         }

@@ -92,10 +92,7 @@ impl Days<'_> {
         written.map_err(HistoryError::file(&fresh))?;
         let _exchange = self.exchange.write().unwrap_or_else(PoisonError::into_inner);
         fs::rename(&fresh, path).map_err(HistoryError::file(path))?;
-        if let Some(of) = of {
-            fs::remove_file(of).map_err(HistoryError::file(of))?;
-        }
-        Ok(())
+        of.map_or(Ok(()), |of| remove(of))
     }
 
     /// Deletes the days of a model that ended longer ago than it is kept, before its newest day; in the store as well.
@@ -111,7 +108,7 @@ impl Days<'_> {
             for kind in kinds {
                 let Some(path) = self.path(model, *day, *kind) else { continue };
                 let _exchange = self.exchange.write().unwrap_or_else(PoisonError::into_inner);
-                fs::remove_file(&path).map_err(HistoryError::file(&path))?;
+                remove(&path)?;
                 DayDeleted { file: &path }.emit();
             }
             if let Some(remote) = self.remote {
@@ -174,6 +171,14 @@ impl Days<'_> {
             }
         }
         Ok(size)
+    }
+}
+
+/// Removes a file. The writer may have let its day go since, and so called the file otherwise: the next look finds it.
+fn remove(path: &Path) -> Result<(), HistoryError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(HistoryError::file(path)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG, `by_segment` a table of small ones; `overview`, `version` and `feature` are the pages, `forgotten` is that of a version that only the history has, `features` is the table of a version's features; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG, `by_segment` a table of small ones, `confusion` a matrix; `overview`, `version` and `feature` are the pages, `forgotten` is that of a version that only the history has, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file; `trouble` has errors as pages.
 
@@ -9,6 +9,7 @@ pub(super) mod act;
 pub(super) mod audit;
 mod by_segment;
 mod chart;
+mod confusion;
 mod feature;
 mod features;
 mod forest;

@@ -1,10 +1,14 @@
 //! Results over time: what the daemon judged is there after it was killed, each window once, in files that others read.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::broker::{Daemon, wait_for};
+use crate::cluster::free_port;
 use crate::service::{CANARY, MINUTE, Service, serving};
 
 /// Minutes of a day.
@@ -214,4 +218,96 @@ fn nothing_is_kept_where_the_configuration_says_so() {
     let (status, body) = daemon.get("/api/v1/models/unhistoric/versions/1/series");
     assert!(status == 404 && body.contains("history: none"), "{body}");
     assert!(!service.folder.path("state/history").exists());
+}
+
+/// A server of S3 with the bucket `lake`.
+struct S3 {
+    process: Child,
+    url: String,
+}
+
+impl S3 {
+    fn start() -> Self {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3.sh");
+        let mut process = Command::new(script).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Self { process, url: url.trim().to_owned() }
+    }
+
+    fn variables(&self) -> [(&str, &str); 5] {
+        [
+            ("AWS_ENDPOINT", &self.url),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_REGION", "us-east-1"),
+        ]
+    }
+
+    /// Days of a model that are there.
+    fn days(&self, model: &str) -> usize {
+        let url = format!("{}/lake?list-type=2&prefix=history/{model}/", self.url);
+        let listed = reqwest::blocking::get(url).unwrap().text().unwrap();
+        listed.matches(".parquet</Key>").count()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The configuration of a process of a cluster that keeps its history in the store.
+fn member(service: &Service, name: &str) -> PathBuf {
+    let port = free_port();
+    let config = service.folder.read("driftgate.yaml");
+    let config = config
+        .replace("path: state,", &format!("path: state-{name},"))
+        .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    service.folder.write(
+        &format!("{name}.yaml"),
+        format!(
+            "{config}registry: {{embedded: {{path: {name}.db}}}}\nhistory: {{store: \"s3://lake/history\"}}\ncluster:\n  instance: {name}\n\
+             \x20 session: 6s\n  commit: 1s\n  advertise: \"http://127.0.0.1:{port}\"\n\
+             \x20 topics: {{prefix: \"{}.in.\", replication: 1}}\n  audit_key: audit.key\n",
+            service.predictions
+        ),
+    );
+    service.folder.path(&format!("{name}.yaml"))
+}
+
+#[test]
+fn a_process_of_a_cluster_that_takes_over_has_the_days_that_lie_in_the_store() {
+    let s3 = S3::start();
+    let service = service("lake", "");
+    let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
+    service.folder.write_secret("audit.key", key.stdout);
+    let (a, b) = (member(&service, "a"), member(&service, "b"));
+    service.folder.driftgate("cluster topics --create --config a.yaml").exits(0);
+    let first = Daemon::start(&a, &s3.variables());
+    days(&service, -9..0);
+    // Of nine days five are over; what is appended to stays in the folder.
+    wait_for("days in the store", || (s3.days("lake") >= 5).then_some(()));
+    let before = points(&service, &first, "slo/p95");
+    let second = Daemon::start(&b, &s3.variables());
+    let fetched = || fs::read_dir(service.folder.path("state-b/history/lake")).map_or(0, Iterator::count);
+    wait_for("days in the folder of the other", || (fetched() >= 5).then_some(()));
+    // Who does not write asks the one who does.
+    wait_for("an answer of the other", || (points(&service, &second, "slo/p95") == before).then_some(()));
+    first.signal("KILL");
+    drop(first);
+    // Until then it leads to the one that is gone.
+    wait_for("the takeover", || second.log().contains("this process writes the ledger").then_some(()));
+    days(&service, 0..3);
+    let stored = 15;
+    let after = wait_for("windows of both", || {
+        let found = points(&service, &second, "slo/p95");
+        (found.len() >= stored + 7).then_some(found)
+    });
+    assert!(after.windows(2).all(|pair| pair[0].0 < pair[1].0), "each window once: {after:?}");
+    assert_eq!(after[..stored], before[..stored]);
+    assert_eq!(second.stop(), Some(0));
 }

@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use driftgate::source::partitions::Members;
-use driftgate_core::event::FieldMap;
-use driftgate_core::kserve::{Logged, Settings, Version};
+use driftgate_core::event::{FieldMap, Limits};
+use driftgate_core::kserve::{Halves, Logged, Settings, Version};
 use driftgate_core::schema::Schema;
 use serde_json::Value;
 
@@ -36,6 +36,19 @@ impl Target for Inference {
         let mut file = self.bench.file(self.name, input);
         file.options.kserve = Some(Arc::new(self.settings.clone()));
         self.bench.replay(file, self.bench.file("l.jsonl", LABEL))
+    }
+}
+
+/// Messages of Seldon's topics, each read as a request and as a response.
+pub struct SeldonMessages;
+
+impl Target for SeldonMessages {
+    fn take(&self, input: &[u8]) -> bool {
+        let read = |is_responses| {
+            let settings = Settings { logged: Logged::Seldon { is_responses }, ..Settings::default() };
+            Halves::new(settings, Limits::default()).read(input, None, Some(1)).is_ok()
+        };
+        [false, true].map(read).contains(&true)
     }
 }
 

@@ -121,6 +121,7 @@ targets! {
     events_cloudevents: messages::CloudEvents;
     events_kserve: inference::Inference::new("p.jsonl", Logged::Kserve);
     events_oip: inference::Inference::new("p.jsonl", Logged::Oip { time: Some(vec!["parameters".into(), "time".into()]) });
+    events_seldon: inference::SeldonMessages;
     events_sagemaker: inference::Inference::new("p.jsonl", Logged::SageMaker);
     labels_ground_truth: inference::GroundTruth::new();
     events_databricks: inference::Inference::new("p.jsonl", Logged::Databricks);

@@ -104,5 +104,6 @@ if [ "$scope" = test ]; then
   # The chart's test needs helm, which Debian does not have: it is built where Go is.
   if have go; then "$root/tests/support/go_tool.sh" helm >/dev/null && "$root/tests/support/chart.sh" install; fi
   "$root/tests/support/lineage.sh" install
+  "$root/tests/support/s3.sh" install
   "$root/tests/support/notebooks.sh" install
 fi

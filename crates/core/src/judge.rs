@@ -1,9 +1,10 @@
 //! Judging a window: `rules` turns its counts into results, by what `counted` shows of them to each rule; `kpi` remembers what KPIs
-//! are compared with, `streak` how long something has been breached; `verdict` is what leaves us and `read` reads it back;
+//! are compared with, `streak` how long something has been breached; `verdict` is what leaves us, with `distributions` beside it and `read` reads it back;
 //! `ranking` says which results matter most.
 
 pub mod against;
 pub mod counted;
+pub mod distributions;
 pub mod evidence;
 pub mod kpi;
 pub mod ranking;

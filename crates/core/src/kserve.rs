@@ -1,5 +1,5 @@
 //! What serving systems log: the request and the response of an inference, in either order. `logger` reads `KServe`'s (two `CloudEvents` of one
-//! id), `oip` bodies of the Open Inference Protocol by themselves, `capture` records of `SageMaker` and `databricks` rows of its inference tables, which hold both. `pairs` joins them, `body`
+//! id), `oip` bodies of the Open Inference Protocol by themselves, `seldon` the same as Protobuf, `capture` records of `SageMaker` and `databricks` rows of its inference tables, which hold both. `pairs` joins them, `body`
 //! reads V1 and V2 (Open Inference Protocol) bodies, and `rows` writes each row of a pair as a prediction in JSON, which is decoded as any
 //! other. No input or output here. Source: the payload logger of `KServe` 0.15 to 0.20, its V1 protocol, the Open Inference Protocol V2, and
 //! the data capture of `SageMaker`.
@@ -12,6 +12,7 @@ mod logger;
 mod oip;
 pub mod pairs;
 mod rows;
+mod seldon;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use databricks::COLUMNS as INFERENCE_TABLE;
 use logger::LoggerEvents;
 use oip::OipBodies;
 use pairs::{Counts, Found, Half, Pairs};
+use seldon::SeldonMessages;
 pub use settings::{Logged, Settings, Version};
 
 /// Reads the events of one source: each is a half of a prediction.
@@ -38,6 +40,7 @@ pub struct Halves {
 enum Reader {
     Logger(LoggerEvents),
     Oip(OipBodies),
+    Seldon(SeldonMessages),
     Capture,
     GroundTruth,
     Table,
@@ -99,6 +102,9 @@ impl Halves {
             Logged::Kserve => Reader::Logger(LoggerEvents::new(&settings, limits)),
             Logged::Oip { time } => Reader::Oip(OipBodies::new(&settings, time.clone(), limits)),
             Logged::Mlserver => Reader::Oip(OipBodies::new(&settings, None, limits).keyed()),
+            Logged::Seldon { is_responses } => {
+                Reader::Seldon(SeldonMessages::new(OipBodies::new(&settings, None, limits), *is_responses))
+            }
             Logged::SageMaker => Reader::Capture,
             Logged::GroundTruth => Reader::GroundTruth,
             Logged::Databricks => Reader::Table,
@@ -143,6 +149,7 @@ impl Halves {
         match &mut self.reader {
             Reader::Logger(events) => events.read(value, headers),
             Reader::Oip(bodies) => bodies.read(value, headers.and_then(Headers::key), record_ts),
+            Reader::Seldon(messages) => messages.read(value, headers, record_ts),
             Reader::Capture => capture::read(value, &self.settings),
             Reader::GroundTruth => ground_truth::read(value, record_ts),
             Reader::Table => databricks::read(value, &self.settings, self.limits.depth),

@@ -133,7 +133,9 @@ impl Shared {
             WindowIncomplete { model: &verdict.model }.emit(&self.view);
         }
         let mut view = self.view.write();
-        for verdict in judged.verdicts {
+        for mut verdict in judged.verdicts {
+            // The history has them; pages show what verdicts write.
+            verdict.forget_distributions_by_segment();
             view.push(Arc::new(verdict));
         }
         for signal in judged.signals {

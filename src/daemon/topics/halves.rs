@@ -11,9 +11,8 @@ use crate::source::kafka::Message;
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::cloudevents::Headers;
 use driftgate_core::decode::decoder::{Decoded, EventDecoder};
-use driftgate_core::event::Limits;
+use driftgate_core::kserve::Halves;
 use driftgate_core::kserve::pairs::{Counts, Found, Half, Pairs};
-use driftgate_core::kserve::{Halves, Settings};
 use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::pipeline::lock;
 
@@ -21,8 +20,9 @@ use driftgate_core::pipeline::lock;
 pub struct TopicHalves {
     /// The topic, or that of the requests.
     topic: String,
-    settings: Settings,
-    limits: Limits,
+    /// How far the times of two halves may lie apart, in ms, and how many bytes of halves may wait.
+    wait: i64,
+    most_bytes: usize,
     pairs: Mutex<Pairs>,
     /// By place: rows that a checkpoint kept, until the partition's reader takes them.
     kept: Mutex<BTreeMap<i32, Vec<u8>>>,
@@ -47,14 +47,14 @@ pub struct HalvesReader {
 
 impl TopicHalves {
     #[must_use]
-    pub fn new(topic: String, settings: Settings, limits: Limits) -> Self {
-        let pairs = Mutex::new(Pairs::new(settings.wait, settings.most_bytes));
-        Self { topic, settings, limits, pairs, kept: Mutex::default() }
+    pub fn new(topic: String, wait: i64, most_bytes: usize) -> Self {
+        let pairs = Mutex::new(Pairs::new(wait, most_bytes));
+        Self { topic, wait, most_bytes, pairs, kept: Mutex::default() }
     }
 
     /// Goes on from what a checkpoint kept.
     pub fn restore(&self, state: HalvesState) {
-        *lock(&self.pairs) = Pairs::restore(self.settings.wait, self.settings.most_bytes, state.pairs);
+        *lock(&self.pairs) = Pairs::restore(self.wait, self.most_bytes, state.pairs);
         *lock(&self.kept) = state.rows.into_iter().collect();
     }
 
@@ -88,10 +88,16 @@ impl TopicHalves {
 
 impl HalvesReader {
     #[must_use]
-    pub fn new(of: &Arc<TopicHalves>, lane: i32, models: Vec<String>, default_model: Option<usize>) -> Self {
+    pub fn new(
+        of: &Arc<TopicHalves>,
+        halves: Halves,
+        lane: i32,
+        models: Vec<String>,
+        default_model: Option<usize>,
+    ) -> Self {
         Self {
             lane,
-            halves: Halves::new(of.settings.clone(), of.limits),
+            halves,
             of: Arc::clone(of),
             models,
             default_model,

@@ -1,11 +1,13 @@
 //! The segments of a result, each with a series of its own.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::measured::{Measured, bins_of, finite};
 use super::series::joined;
+use driftgate_core::judge::evidence::{Bin, ComparedSegment};
 use driftgate_core::judge::verdict::{RuleResult, Status};
 
 /// So many segments of a result are kept: those that do not pass, then those with the most values in training.
@@ -25,14 +27,15 @@ pub fn of(result: &RuleResult, whole: &Measured) -> Vec<Measured> {
 }
 
 fn compared(result: &RuleResult, whole: &Measured) -> Vec<Measured> {
-    let of = |of: driftgate_core::judge::evidence::ComparedSegment| Measured {
+    let mut distributions: BTreeMap<&str, Vec<Bin>> = result.distributions_by_segment().collect();
+    let of = |of: ComparedSegment| Measured {
         subject: joined(&whole.subject, &of.segment),
         status: of.status,
         value: finite(of.value),
         n: of.n,
         reference_n: of.reference_n,
         reason: of.reason,
-        bins: bins_of(of.bins),
+        bins: bins_of(distributions.remove(of.segment.as_str()).unwrap_or(of.bins)),
         ..alike(whole)
     };
     result.compared_segments().into_iter().map(of).collect()
@@ -113,6 +116,7 @@ mod tests {
     use super::super::series::split;
     use super::super::tests::measured;
     use super::*;
+    use driftgate_core::judge::distributions::Distributions;
 
     fn result(rule: &str, subject: &str, evidence: Vec<(&'static str, Value)>) -> RuleResult {
         RuleResult {
@@ -136,9 +140,18 @@ mod tests {
         let mut all: Vec<Value> = (0..40)
             .map(|at| json!({"segment": format!("s{at:02}"), "status": "pass", "value": 0.01, "n": 9, "reference_n": at}))
             .collect();
-        all.push(json!({"segment": "bad", "status": "block", "value": 0.4, "n": 70, "reference_n": 3, "bins": bins}));
+        all.push(
+            json!({"segment": "bad", "status": "block", "value": 0.4, "n": 70, "reference_n": 3, "bins": bins.clone()}),
+        );
         let of_all = result("drift/psi", "temp", vec![("by", "origin".into()), ("segments", json!(all))]);
         let kept = of(&of_all, &Measured { muted: true, ..measured("drift/psi", "temp", 0.4) });
+        let counted = Distributions {
+            own: json!([]).into(),
+            by_segment: vec![("s38".to_owned(), bins.clone()), ("not kept".to_owned(), bins)],
+        };
+        let with_counted = of(&RuleResult { bins: Some(counted), ..of_all }, &measured("drift/psi", "temp", 0.4));
+        let sizes: Vec<usize> = with_counted.iter().take(4).map(|of| of.bins.len()).collect();
+        assert_eq!(sizes, [2, 0, 2, 0], "of the failing one and of what came along");
         assert_eq!(kept.len(), MOST);
         let names: Vec<&str> = kept.iter().filter_map(|of| split(&of.subject).1).collect();
         assert_eq!(names[..3], ["bad", "s39", "s38"]);

@@ -1,5 +1,5 @@
 //! The segments of a subject over time: for each rule a line per segment, with its least and greatest value, and the distribution of those that
-//! do not pass; below it the numbers.
+//! fail most often; below it the numbers.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -38,14 +38,11 @@ pub fn over_time(rows: &[Row], range: Range) -> String {
         let with_bins = all.iter().filter(|rows| rows.iter().any(|row| !row.of.bins.is_empty()));
         for rows in with_bins.take(DRAWN) {
             let name = segment(rows);
-            let title = format!("the distribution in {name} in the windows that fail, training on the left");
+            let title = format!("the distribution in {name}, training on the left");
             let drawn = heat(&title, rows, bin_name);
             if !drawn.is_empty() {
                 let name = escaped(name);
-                let _ = writeln!(
-                    out,
-                    "<h3>Distribution in {name} <span class=\"soft\">in the windows in which it is among the worst</span></h3>\n{drawn}"
-                );
+                let _ = writeln!(out, "<h3>Distribution in {name} over time</h3>\n{drawn}");
             }
         }
         let windows = all.iter().flat_map(|rows| rows.iter().rev().take(LISTED));

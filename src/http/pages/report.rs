@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use maud::PreEscaped;
 
 use super::chart::{self, Point, point};
+use super::confusion::confusion;
 use super::forest::forest;
 use super::layout;
 pub use super::layout::alone;
@@ -100,6 +101,7 @@ fn of_group(verdicts: &[Verdict]) -> String {
         &["rule", "worst subject", "status", "value", "over time", "reason"],
         worst_by_rule(last).into_iter().map(cells),
     ));
+    out.push_str(&confusion(last));
     last.results.iter().for_each(|result| out.push_str(&forest(result)));
     let is_drawn =
         |row: &&Row| row.end_ms == last.window.end && row.of.status != Status::Pass && !row.of.bins.is_empty();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::chart::{self, Moment, Point, point};
+use super::confusion::confusion;
 use super::features::features;
 use super::forest::forest;
 use super::lineage::lineage;
@@ -137,6 +138,7 @@ impl Page<'_> {
         let results = group.verdict.map_or(&[][..], |verdict| &verdict.results);
         out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last, results));
         if let Some(verdict) = group.verdict {
+            out.push_str(&confusion(verdict));
             verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
             // The others are on the pages of their features.
             let failing = verdict.results.iter().filter(|result| result.status != Status::Pass);

@@ -206,7 +206,7 @@ pub struct Fleet {
 }
 
 /// A port that nobody has now, and that no connection takes by itself.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     let from = 20_000 + u16::try_from(std::process::id() % 390).unwrap() * 10;
     let ports = std::iter::repeat_with(|| from + NEXT.fetch_add(1, Ordering::Relaxed)).take(100);

@@ -30,4 +30,4 @@ mod state_log;
 mod stream;
 
 pub use chaos::{Chaos, run, seed};
-pub use fleet::Mode;
+pub use fleet::{Mode, free_port};

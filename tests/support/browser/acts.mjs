@@ -20,6 +20,7 @@ assert.equal(await page.locator("main button").count(), 0);
 await page.goto(`/sign-in?next=${encodeURIComponent(promotion)}`);
 await page.locator("input[name=token]").fill(token);
 await page.locator("button", { hasText: "sign in" }).click();
+await page.waitForURL((url) => url.pathname === promotion);
 assert.equal(new URL(page.url()).pathname, promotion);
 
 async function ask(action, fields) {
@@ -27,6 +28,7 @@ async function ask(action, fields) {
   const form = page.locator(`form[action="${promotion}/${action}"]`).first();
   for (const [name, value] of Object.entries(fields)) await form.locator(`input[name=${name}]`).fill(value);
   await form.locator("button").click();
+  await page.waitForURL((url) => url.pathname === `${promotion}/${action}`);
   return page.locator(".notice").first().innerText();
 }
 
@@ -36,14 +38,17 @@ async function act(action, fields, happens, done, grave) {
   assert.equal(await page.locator("main button.danger").count(), grave ? 1 : 0, action);
   await page.locator("main form button").click();
   const status = page.locator("[role=status]");
-  assert.ok((await status.count()) === 1, await page.locator("main").innerText());
+  // A click does not wait for the page that follows it.
+  await status.first().waitFor({ timeout: 10000 }).catch(async () => assert.fail(await page.locator("main").innerText()));
+  assert.equal(await status.count(), 1);
   assert.ok((await status.innerText()).includes(`${done}: done`), await status.innerText());
 }
 
 // Who cancels has done nothing.
 await ask("abort", { reason: "a slip" });
 await page.locator("a", { hasText: "Cancel" }).click();
-assert.ok((await page.locator(`form[action="${promotion}/abort"]`).count()) === 1);
+await page.waitForURL((url) => url.pathname === promotion);
+assert.equal(await page.locator(`form[action="${promotion}/abort"]`).count(), 1);
 
 const gone = `the rollout of ${model} ends as failed: the candidate gets no traffic any more, and the champion stays`;
 await act("abort", { reason: "aborted in a browser" }, gone, "Abort the rollout", true);

@@ -16,8 +16,11 @@ const plain = await browser.newContext({ javaScriptEnabled: false, baseURL: base
 const page = await plain.newPage();
 await page.goto("/");
 await page.locator("table.rows tbody tr", { hasText: "✕ block" }).locator("a", { hasText: `${model} ${blocked}` }).first().click();
+// A click does not wait for the page that follows it.
+await page.waitForURL((url) => url.pathname.includes("/versions/"));
 assert.ok((await page.locator("h1").innerText()).includes(`${model} ${blocked}`));
 await page.locator("table a", { hasText: new RegExp(`^${feature}$`) }).first().click();
+await page.waitForURL((url) => url.pathname.includes("/subjects/"));
 assert.ok((await page.locator("h1").innerText()).startsWith(feature));
 assert.ok((await page.locator("main svg").count()) > 0, "a picture without JavaScript");
 
@@ -25,6 +28,7 @@ assert.ok((await page.locator("main svg").count()) > 0, "a picture without JavaS
 const shown = await page.locator("tbody tr").count();
 await page.locator("input[name=from]").fill("2020-01-01T00:00");
 await page.locator("button", { hasText: "show" }).click();
+await page.waitForURL((url) => url.search.includes("from=2020"));
 assert.ok(page.url().includes("from=2020-01-01T00"), page.url());
 const again = await plain.newPage();
 await again.goto(page.url());
@@ -43,10 +47,12 @@ await page.locator("button", { hasText: "sign in" }).click();
 assert.ok((await page.locator("[role=alert]").innerText()).includes("not known"));
 await page.locator("input[name=token]").fill(token);
 await page.locator("button", { hasText: "sign in" }).click();
+await page.waitForURL((url) => url.pathname === promotion);
 assert.equal(new URL(page.url()).pathname, promotion);
 const form = page.locator("form", { has: page.locator("select[name=role]") }).first();
 await form.locator("input[name=comment]").fill("looked at in a browser");
 await form.locator("button").click();
+await page.waitForURL((url) => url.pathname !== promotion);
 assert.ok((await page.locator(".notice").first().innerText()).includes(`${model} ${candidate} is approved for prod as owner`));
 await page.locator("button.main").click();
 assert.ok((await page.locator("[role=status]").innerText()).includes("Approve: done"));

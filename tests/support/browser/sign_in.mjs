@@ -54,6 +54,7 @@ assert.deepEqual(cookies.map(({ name, httpOnly, sameSite }) => [name, httpOnly, 
 const form = ann.page.locator("form", { has: ann.page.locator("button", { hasText: "Freeze automatic actions" }) });
 await form.locator("input[name=reason]").fill("signed in at the issuer");
 await form.locator("button").click();
+await ann.page.waitForURL((url) => url.pathname !== new URL(promotion, base).pathname);
 await ann.page.locator("main button").last().click();
 assert.ok((await ann.page.locator("[role=status]").innerText()).includes("done"));
 await ann.page.goto("/audit?event=freeze");

@@ -90,7 +90,13 @@ impl RuleResult {
     /// The distributions beside each other.
     #[must_use]
     pub fn distribution(&self) -> Vec<Bin> {
-        self.bins.as_ref().and_then(|bins| bins.read().ok()).unwrap_or_default()
+        self.bins.as_ref().and_then(|bins| bins.own.read().ok()).unwrap_or_default()
+    }
+
+    /// The distributions of the segments that it compares, by name. They are there as long as nobody wrote and read the result.
+    pub fn distributions_by_segment(&self) -> impl Iterator<Item = (&str, Vec<Bin>)> {
+        let all = self.bins.iter().flat_map(|bins| &bins.by_segment);
+        all.filter_map(|(name, bins)| Some((name.as_str(), Vec::deserialize(bins).ok()?)))
     }
 }
 

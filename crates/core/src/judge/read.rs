@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Map, Value};
 
-use super::verdict::{Evidence, Json, RuleResult, Status, Verdict, WindowSpan};
+use super::verdict::{Evidence, RuleResult, Status, Verdict, WindowSpan};
 use crate::rule;
 
 /// A text that is no verdict.
@@ -69,7 +69,7 @@ impl Common {
             },
             pending: optional(fields, "pending", Value::as_bool)?.unwrap_or(false),
             muted: optional(fields, "muted", Value::as_bool)?.unwrap_or(false),
-            bins: fields.shift_remove("bins").map(Json::from),
+            bins: fields.shift_remove("bins").map(Into::into),
         }))
     }
 }
@@ -206,7 +206,7 @@ mod tests {
                 pending,
                 muted,
                 // Those of one that passes are not written.
-                bins: bins.filter(|_| status != Status::Pass).map(Json::from),
+                bins: bins.filter(|_| status != Status::Pass).map(Into::into),
             },
         )
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::distributions::Distributions;
 use crate::codec::number::{number, short, written};
 use crate::codec::time::utc;
 use crate::state_v4;
@@ -33,7 +34,7 @@ pub struct RuleResult {
     pub pending: bool,
     pub muted: bool,
     /// The distributions beside each other. They are written only where it is not pass; the history keeps them always.
-    pub bins: Option<Json>,
+    pub bins: Option<Distributions>,
 }
 
 /// What is in a result beside what every result has, in the order it is written: the text of a JSON object, which takes
@@ -112,33 +113,6 @@ fn pieces<'de: 't, 't, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Cow
     deserializer.deserialize_map(Each)
 }
 
-/// JSON that is kept as a text, for few read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Json(Box<str>);
-
-impl From<Value> for Json {
-    fn from(value: Value) -> Self {
-        Self(value.to_string().into())
-    }
-}
-
-impl Json {
-    /// What it holds.
-    ///
-    /// # Errors
-    /// Something else than is asked for.
-    pub fn read<T: serde::de::DeserializeOwned>(&self) -> serde_json::Result<T> {
-        serde_json::from_str(&self.0)
-    }
-}
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        text.serialize(serializer)
-    }
-}
-
 impl RuleResult {
     /// A piece of evidence by name.
     #[must_use]
@@ -212,7 +186,7 @@ impl Serialize for RuleResult {
             map.serialize_entry(key, value)?;
         }
         if let Some(bins) = self.bins.as_ref().filter(|_| self.status != Status::Pass) {
-            map.serialize_entry("bins", bins)?;
+            map.serialize_entry("bins", &bins.own)?;
         }
         map.end()
     }
@@ -273,6 +247,13 @@ impl Verdict {
     #[must_use]
     pub fn order(&self) -> (i64, &str, &str, &str) {
         (self.window.end, &self.model, &self.version, &self.group)
+    }
+
+    /// Leaves what is written.
+    pub fn forget_distributions_by_segment(&mut self) {
+        for bins in self.results.iter_mut().filter_map(|result| result.bins.as_mut()) {
+            bins.by_segment = Vec::new();
+        }
     }
 
     /// What decisions see of it: the worst result that decides.

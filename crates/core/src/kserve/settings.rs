@@ -11,6 +11,8 @@ pub enum Logged {
     Oip { time: Option<Vec<String>> },
     /// The same as `MLServer` reads and writes them on Kafka: the key of the record is the id, before the body's.
     Mlserver,
+    /// The same as Protobuf, as Seldon Core 2 has them on its topics: all of them responses, or requests.
+    Seldon { is_responses: bool },
     /// Records of `SageMaker`'s data capture: a request and its response each.
     SageMaker,
     /// Records of `SageMaker`'s ground truth: a label each.

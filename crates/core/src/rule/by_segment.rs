@@ -71,6 +71,24 @@ pub(super) fn judge(
 ) -> Vec<Judged> {
     let mut found: Vec<(String, Vec<Judged>)> = Vec::new();
     window.each_segment(by, &mut |name, segment| found.push((name.to_owned(), judge(segment))));
+    let mut results = worst_of_each(window, by, subjects, &found);
+    // What was counted of each segment goes along to whoever keeps it.
+    for (name, judged) in found {
+        for (result, of_segment) in results.iter_mut().zip(judged) {
+            if let (Some(bins), Some(of_segment)) = (&mut result.bins, of_segment.bins) {
+                bins.by_segment.push((name.clone(), of_segment.own));
+            }
+        }
+    }
+    results
+}
+
+fn worst_of_each(
+    window: &dyn WindowCounts,
+    by: usize,
+    subjects: impl Iterator<Item = (Target, Bound)>,
+    found: &[(String, Vec<Judged>)],
+) -> Vec<Judged> {
     let of = |(at, (target, bound)): (usize, (Target, Bound))| {
         let each: Vec<(&str, &Judged)> =
             found.iter().filter_map(|(name, judged)| Some((name.as_str(), judged.get(at)?))).collect();
@@ -126,7 +144,7 @@ fn listed(each: &[(&str, &Judged)], side: Side) -> Vec<Value> {
             "segment": name, "status": judged.status, "value": number(judged.value), "n": judged.told("n"),
             "reference_n": judged.told("reference_n"),
         });
-        let bins = judged.bins.clone().filter(|_| with_bins.contains(&at));
+        let bins = judged.bins.as_ref().filter(|_| with_bins.contains(&at)).map(|bins| bins.own.clone());
         let more = [("reason", judged.reason.as_deref().map(Value::from)), ("bins", bins)];
         if let Some(fields) = one.as_object_mut() {
             fields.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
@@ -165,7 +183,7 @@ mod tests {
     fn judged(status: Status, value: Option<f64>, n: u64) -> Judged {
         let evidence = vec![("n", n.into()), ("missing", 1.into()), ("reference_n", 50.into())];
         let reason = (status == Status::Insufficient).then(|| format!("n {n} is few"));
-        Judged { subject: "amount".into(), status, value, evidence, reason, bins: Some(json!([n])) }
+        Judged { subject: "amount".into(), status, value, evidence, reason, bins: Some(json!([n]).into()) }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::binning::Binning;
 use super::counts::{Binned, Distribution, TargetReference, WindowCounts};
-use super::result::Judged;
+use super::result::{Bins, Judged};
 use super::types::{Status, Target};
 use super::versus::Versus;
 use crate::codec::number::number;
@@ -71,10 +71,10 @@ pub fn tail(c: &Distribution<'_>) -> [(&'static str, Value); 4] {
 }
 
 /// The two distributions beside each other.
-pub fn beside(c: &Distribution<'_>, binned: &Binned) -> Value {
+pub fn beside(c: &Distribution<'_>, binned: &Binned) -> Bins {
     let Binned { reference, window, edges } = binned;
     if let TargetReference::Categorical(names) = c.reference {
-        return categories(names, reference, window);
+        return categories(names, reference, window).into();
     }
     let bin = |(bin, (r, w)): (&Bin, (&u64, &u64))| {
         let edge = number(bin.le);
@@ -84,7 +84,8 @@ pub fn beside(c: &Distribution<'_>, binned: &Binned) -> Value {
             json!({"le": edge, "reference": r, "window": w})
         }
     };
-    edges.iter().zip(reference.iter().zip(window)).map(bin).collect()
+    let all: Value = edges.iter().zip(reference.iter().zip(window)).map(bin).collect();
+    all.into()
 }
 
 /// The most frequent unseen categories.

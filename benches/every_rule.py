@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much slower a policy with every rule counts than one with PSI and KS alone, over 100 features.
 
-    benches/every_rule.py [--rows 400000] [--rounds 5] [--threads 2]       (needs numpy and pyarrow)
+    benches/every_rule.py [--rows 1600000] [--rounds 5] [--threads 2]       (needs numpy and pyarrow)
 
 Writes a snapshot of 20,000 rows, predictions and labels of four days as Parquet, and replays both policies in turn, in the same run, over the same
 files. Each group has windows of an hour; rules that read labels stand in the policy with every rule only, which reads the labels too. Prints
@@ -119,7 +119,7 @@ def write(folder: Path, rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--rows", type=int, default=1_600_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

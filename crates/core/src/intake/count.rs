@@ -209,13 +209,13 @@ fn sums(tally: &mut OpenTally, reads: &Reads, columns: &Columns<'_>, rows: &[(u3
             _ => None,
         };
         let Some(values) = values else { continue };
-        let mut sum = MeasuredCell::default();
-        which.each(|k| {
-            let value = values[rows[k].0 as usize];
-            if !value.is_nan() {
-                sum.count(value.clamp(-MOST_VALUE, MOST_VALUE), 1);
-            }
-        });
+        let value = |k: usize| values[rows[k].0 as usize];
+        let counted = |value: &f64| !value.is_nan();
+        let within = |value: f64| value.clamp(-MOST_VALUE, MOST_VALUE);
+        let sum = match which {
+            Which::All(n) => MeasuredCell::of((0..n).map(value).filter(counted).map(within)),
+            Which::Some(list) => MeasuredCell::of(list.iter().map(|&k| value(k as usize)).filter(counted).map(within)),
+        };
         let [own, streamed] = reads.sums_at(at);
         if let Some(cell) = tally.measured(if columns.predictions.is_some() { own } else { streamed }) {
             cell.merge(&sum);

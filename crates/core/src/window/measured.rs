@@ -37,6 +37,21 @@ impl MeasuredCell {
         self.merge(&Self { n, sum: fixed(value).wrapping_mul(i128::from(n)), low: key, high: key });
     }
 
+    /// Those of values, each once: finite ones within `MOST_VALUE`.
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let none = Self { n: 0, sum: 0, low: i64::MAX, high: i64::MIN };
+        let all = values.fold(none, |all, value| {
+            let key = key(value);
+            Self {
+                n: all.n + 1,
+                sum: all.sum.wrapping_add(fixed(value)),
+                low: all.low.min(key),
+                high: all.high.max(key),
+            }
+        });
+        if all.n == 0 { Self::default() } else { all }
+    }
+
     /// Adds another span's measurements.
     pub fn merge(&mut self, other: &Self) {
         if self.n == 0 || other.n == 0 {

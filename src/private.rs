@@ -61,6 +61,17 @@ pub fn append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Takes the rights of others from a file that is there; where that cannot be done, it is logged.
 pub fn tighten(path: &Path) {
     let Ok(meta) = fs::metadata(path) else { return };

@@ -47,11 +47,7 @@ pub fn link(from: &Path, to: &Path) -> io::Result<()> {
 /// The same where there may be a file of that name, which is replaced as a whole.
 pub fn link_over(from: &Path, to: &Path) -> io::Result<()> {
     let fresh = beside(to);
-    match fs::remove_file(&fresh) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
+    private::remove(&fresh)?;
     link(from, &fresh)?;
     fs::rename(&fresh, to)?;
     // Two names of one file are not moved over each other.

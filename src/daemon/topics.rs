@@ -58,6 +58,13 @@ impl Topic {
     pub fn new(config: &SourceConfig, wire: Wire, schemas: &[Arc<Schema>], limits: Limits, keep_payload: bool) -> Self {
         let index = |name: &String| schemas.iter().position(|s| s.model == *name);
         let named: Vec<usize> = config.models.iter().chain(&config.model).filter_map(index).collect();
+        let logged = match &config.format {
+            SourceFormat::Kserve(settings) => Some(Arc::new((**settings).clone())),
+            _ => None,
+        };
+        let halves = |settings: &Arc<Settings>| {
+            Arc::new(TopicHalves::new(config.topic.clone(), settings.wait, settings.most_bytes))
+        };
         Self {
             name: config.topic.clone(),
             kind: config.kind,
@@ -66,16 +73,8 @@ impl Topic {
             schemas: schemas.to_vec(),
             limits,
             keep_payload,
-            halves: match &config.format {
-                SourceFormat::Kserve(settings) => {
-                    Some(Arc::new(TopicHalves::new(config.topic.clone(), settings.wait, settings.most_bytes)))
-                }
-                _ => None,
-            },
-            logged: match &config.format {
-                SourceFormat::Kserve(settings) => Some(Arc::new((**settings).clone())),
-                _ => None,
-            },
+            halves: logged.as_ref().map(halves),
+            logged,
             lane: 0,
         }
     }

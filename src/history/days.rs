@@ -92,7 +92,7 @@ impl Days<'_> {
         written.map_err(HistoryError::file(&fresh))?;
         let _exchange = self.exchange.write().unwrap_or_else(PoisonError::into_inner);
         fs::rename(&fresh, path).map_err(HistoryError::file(path))?;
-        of.map_or(Ok(()), |of| remove(of))
+        of.map_or(Ok(()), |of| private::remove(of).map_err(HistoryError::file(of)))
     }
 
     /// Deletes the days of a model that ended longer ago than it is kept, before its newest day; in the store as well.
@@ -108,7 +108,8 @@ impl Days<'_> {
             for kind in kinds {
                 let Some(path) = self.path(model, *day, *kind) else { continue };
                 let _exchange = self.exchange.write().unwrap_or_else(PoisonError::into_inner);
-                remove(&path)?;
+                // The writer may have let the day go since, and so called the file otherwise: the next look finds it.
+                private::remove(&path).map_err(HistoryError::file(&path))?;
                 DayDeleted { file: &path }.emit();
             }
             if let Some(remote) = self.remote {
@@ -171,14 +172,6 @@ impl Days<'_> {
             }
         }
         Ok(size)
-    }
-}
-
-/// Removes a file. The writer may have let its day go since, and so called the file otherwise: the next look finds it.
-fn remove(path: &Path) -> Result<(), HistoryError> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(HistoryError::file(path)),
     }
 }
 

@@ -1,15 +1,16 @@
 //! Results over time: what the daemon judged is there after it was killed, each window once, in files that others read.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::broker::{Daemon, wait_for};
 use crate::cluster::free_port;
 use crate::service::{CANARY, MINUTE, Service, serving};
+use crate::store;
+use crate::support::Served;
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
@@ -221,42 +222,19 @@ fn nothing_is_kept_where_the_configuration_says_so() {
 }
 
 /// A server of S3 with the bucket `lake`.
-struct S3 {
-    process: Child,
-    url: String,
-}
+struct S3(Served);
 
 impl S3 {
     fn start() -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3.sh");
-        let mut process = Command::new(script).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Self { process, url: url.trim().to_owned() }
-    }
-
-    fn variables(&self) -> [(&str, &str); 5] {
-        [
-            ("AWS_ENDPOINT", &self.url),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "b"),
-            ("AWS_REGION", "us-east-1"),
-        ]
+        Self(Served::start(Command::new(script).stderr(Stdio::null())))
     }
 
     /// Days of a model that are there.
     fn days(&self, model: &str) -> usize {
-        let url = format!("{}/lake?list-type=2&prefix=history/{model}/", self.url);
+        let url = format!("{}/lake?list-type=2&prefix=history/{model}/", self.0.said);
         let listed = reqwest::blocking::get(url).unwrap().text().unwrap();
         listed.matches(".parquet</Key>").count()
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -283,16 +261,15 @@ fn member(service: &Service, name: &str) -> PathBuf {
 fn a_process_of_a_cluster_that_takes_over_has_the_days_that_lie_in_the_store() {
     let s3 = S3::start();
     let service = service("lake", "");
-    let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
-    service.folder.write_secret("audit.key", key.stdout);
+    service.folder.write_audit_key("audit.key");
     let (a, b) = (member(&service, "a"), member(&service, "b"));
     service.folder.driftgate("cluster topics --create --config a.yaml").exits(0);
-    let first = Daemon::start(&a, &s3.variables());
+    let first = Daemon::start(&a, &store::variables(&s3.0.said));
     days(&service, -9..0);
     // Of nine days five are over; what is appended to stays in the folder.
     wait_for("days in the store", || (s3.days("lake") >= 5).then_some(()));
     let before = points(&service, &first, "slo/p95");
-    let second = Daemon::start(&b, &s3.variables());
+    let second = Daemon::start(&b, &store::variables(&s3.0.said));
     let fetched = || fs::read_dir(service.folder.path("state-b/history/lake")).map_or(0, Iterator::count);
     wait_for("days in the folder of the other", || (fetched() >= 5).then_some(()));
     // Who does not write asks the one who does.

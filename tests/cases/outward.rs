@@ -3,14 +3,14 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, read, topic, wait_for};
 use super::service::{Service, serving, token};
-use super::support::Folder;
+use super::support::{Folder, Served};
 
 const EXTERNAL: &str = "{controller: external, checks: [slo]}";
 
@@ -42,18 +42,14 @@ fn listener(answer: &'static str) -> (String, Receiver<(String, String)>) {
 
 /// A receiver of events of `OpenLineage`, whose client says whether they are as its schemas have them.
 struct Lineage {
-    process: Child,
-    url: String,
+    served: Served,
     received: PathBuf,
 }
 
 impl Lineage {
     fn start(received: PathBuf) -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/lineage.sh");
-        let mut process = Command::new(script).arg(&received).stdout(Stdio::piped()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Self { process, url: url.trim().to_owned(), received }
+        Self { served: Served::start(Command::new(script).arg(&received)), received }
     }
 
     /// Waits for the run of the promotion of a version; every event that came is valid.
@@ -67,13 +63,6 @@ impl Lineage {
             };
             all.iter().any(|of| is_run(&of["event"])).then_some(())
         });
-    }
-}
-
-impl Drop for Lineage {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -91,7 +80,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
             "publish: {",
             &format!(
                 "publish: {{webhooks: [{{url: \"{url}/hook\", secret_file: hook.secret}}, {{url: \"{}\", template: openlineage}}], ",
-                lineage.url
+                lineage.served.said
             ),
         ),
     );

@@ -1,16 +1,15 @@
 //! Messages that serializers of a schema registry write: the flights through each format, and a registry that is away.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::broker::{Daemon, brokers, flights, publish, read, topic, wait_for};
 use super::kafka::{Topics, by_id, load, replayed_of};
-use super::support::{Folder, interpreter};
+use super::support::{Folder, Served, interpreter};
 
 /// So many predictions and labels are read: a day of flights.
 const EVENTS: u32 = 20_000;
@@ -22,25 +21,10 @@ pub fn serializers(program: &str) -> Command {
 }
 
 /// A schema registry, which is stopped with the value.
-struct Registry(Child);
-
-impl Registry {
-    fn start(port: u16, folder: &Folder) -> Self {
-        let mut command = serializers("registry.py");
-        command.arg(port.to_string()).arg(folder.path("schemas.json")).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self(child)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn start_registry(port: u16, folder: &Folder) -> Served {
+    let served = Served::start(serializers("registry.py").arg(port.to_string()).arg(folder.path("schemas.json")));
+    assert_eq!(served.said, "ready");
+    served
 }
 
 /// Writes the first events of a topic anew, by a serializer.
@@ -66,7 +50,7 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
     {
         assert!(load(file, kind, topic, None).wait().unwrap().success());
     }
-    let mut registry = Some(Registry::start(port, &folder));
+    let mut registry = Some(start_registry(port, &folder));
     let mut expected = None;
     for format in ["avro", "avro-header", "protobuf", "protobuf-header", "json_schema"] {
         let topics = Topics::new(&format!("flights-{format}"), 1);
@@ -97,7 +81,7 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
             });
             assert!(status.contains(&url), "{status}");
             assert_eq!(daemon.metric("driftgate_failing{part=\"schemas\"}"), Some(1.0));
-            registry = Some(Registry::start(port, &folder));
+            registry = Some(start_registry(port, &folder));
         }
         let found = wait_for("all verdicts", || {
             let found = by_id(read(&topics.verdicts));
@@ -188,7 +172,7 @@ fn what_serializers_wrote_is_told_with_its_fields_and_the_source_that_reads_it()
         (0, String::new(), event.to_string().into_bytes())
     };
     publish(&json, (0..LOOKED_AT).map(event));
-    let _registry = Registry::start(port, &folder);
+    let _registry = start_registry(port, &folder);
     let config = format!(
         "policies: [shop.yaml]\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: a, kind: predictions}}]\nschema_registry: {{url: \"{url}\"}}\n",
         brokers()

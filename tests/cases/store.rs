@@ -6,6 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// What a daemon reaches a store of S3 by.
+pub fn variables(url: &str) -> [(&str, &str); 5] {
+    [
+        ("AWS_ENDPOINT", url),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_REGION", "eu-west-1"),
+    ]
+}
+
 /// A store whose every object is this text.
 pub struct Store {
     url: String,
@@ -40,13 +51,7 @@ impl Store {
 
     /// What a daemon reaches it by.
     pub fn variables(&self) -> [(&str, &str); 5] {
-        [
-            ("AWS_ENDPOINT", &self.url),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "b"),
-            ("AWS_REGION", "eu-west-1"),
-        ]
+        variables(&self.url)
     }
 
     /// It answers from now on.

@@ -1,8 +1,8 @@
 //! What the tests share: a folder in which `driftgate` runs as from a shell, and a small made-up shop with its events.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use polars_core::prelude::{DataFrame, NamedFrom as _, Series};
 use polars_io::prelude::ParquetWriter;
@@ -19,6 +19,29 @@ transitions:
 signing:
   keys:
 ";
+
+/// A program that says in a line that it is ready, and is stopped with the value.
+pub struct Served {
+    process: Child,
+    /// What it said.
+    pub said: String,
+}
+
+impl Served {
+    pub fn start(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        Self { process, said: said.trim().to_owned() }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
 
 /// A folder of its own for each test.
 pub struct Folder(tempfile::TempDir);
@@ -41,6 +64,13 @@ impl Folder {
         use std::os::unix::fs::PermissionsExt as _;
         self.write(name, content);
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Writes a key that signs the audit log.
+    pub fn write_audit_key(&self, name: &str) {
+        let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
+        assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
+        self.write_secret(name, key.stdout);
     }
 
     pub fn read(&self, name: &str) -> String {

@@ -14,7 +14,9 @@ have() {
 set -x
 cargo fmt --check
 # A configuration of cargo that lints where it builds leaves nothing to do here: test.sh builds every target with it.
-if ! grep -qs clippy-driver "${DRIFTGATE_CARGO_CONFIG:-}"; then cargo clippy --release --locked --workspace --all-targets -- -D warnings; fi
+if ! grep -qs clippy-driver "${DRIFTGATE_CARGO_CONFIG:-}"; then
+  cargo clippy ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace --all-targets -- -D warnings
+fi
 { set +x; } 2>/dev/null
 
 # An image without a digest, or an action without a commit, is another one tomorrow.

@@ -85,10 +85,7 @@ impl Staged {
             return Ok(false);
         }
         let before = self.files.path(BEFORE);
-        match fs::remove_file(&before) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&before)(e)),
-            _ => {}
-        }
+        private::remove(&before).map_err(failed(&before))?;
         write::move_to(&fresh, &path).map_err(failed(&path))?;
         self.clear()?;
         Ok(true)

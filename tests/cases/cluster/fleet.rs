@@ -83,9 +83,7 @@ impl Site {
         let tokens = tokens.map(|(name, role, actor)| format!("{} {role} * {actor}\n", token(name)));
         site.folder.write_secret("tokens", tokens.concat());
         if mode != Mode::Alone {
-            let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
-            assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
-            site.folder.write_secret("audit.key", key.stdout);
+            site.folder.write_audit_key("audit.key");
         }
         let mut topics: Vec<NewOne<'_>> =
             TOPICS.iter().map(|(name, _)| (site.topic(name), PARTITIONS, &[] as &[_])).collect();

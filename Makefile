@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,11 @@ chart-test: setup ## render the Helm chart for each of its files of values, and 
 	@tests/support/kube.sh build .cache/kube
 	@trap 'tests/support/kube.sh stop .cache/kube' EXIT; tests/support/kube.sh start .cache/kube 16443 && tests/support/kube.sh resources .cache/kube && \
 	tests/support/chart.sh --server .cache/kube/kubeconfig
+
+kube-test: setup ## run the tests of traffic routers against an API server of Kubernetes: built once, in a quarter of an hour
+	@tests/support/kube.sh build .cache/kube
+	@trap 'tests/support/kube.sh stop .cache/kube' EXIT; tests/support/kube.sh start .cache/kube 16443 && tests/support/kube.sh resources .cache/kube && \
+	DRIFTGATE_TEST_KUBE=$(CURDIR)/.cache/kube/kubeconfig tests/support/test.sh --test main -- --include-ignored routing::
 
 demo: setup-build ## run the main job on the data in the repository, with the HTTP server; where `make build` was not run, from a binary that is built quickly, without optimisation
 	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \

@@ -3,7 +3,7 @@
 //!
 //! `embedded` is the file with its connections, `open` opens it, `schema` has its tables, `change` is one transaction with its
 //! audit records and facts. Rows: `versions`, `pointers`, `dossier_rows`, `rollout_rows`, `promotion_records`, `mirror`. What is
-//! done with them: `register`, `stages`, `signals`, `rollback`, `dossier`, `gate`, `promotions`, `rollouts`, `batch`, `follow`.
+//! done with them: `register`, `stages`, `signals`, `rollback`, `dossier`, `gate`, `promotions`, `rollouts`, `routes`, `batch`, `follow`.
 //! Of several processes one writes: `role` is who, `capture` notes what a transaction changes, `replica` applies it elsewhere, `results` is
 //! how far the units' results were applied, `whole` gives and takes a registry as a stream.
 
@@ -43,6 +43,7 @@ mod role;
 mod rollback;
 mod rollout_rows;
 mod rollouts;
+mod routes;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -74,5 +75,6 @@ pub use replica::ReplicaError;
 pub use results::Applied;
 pub use role::{ChangeLog, Role};
 pub use rollouts::{FROZEN, RolloutCommand};
+pub use routes::{Routed, plan_of};
 pub use unblock::Unblocked;
 pub use whole::Part;

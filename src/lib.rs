@@ -12,6 +12,7 @@
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
 //! | | [`history`] | results over time, on disk |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
+//! | | [`router`] | traffic routers that follow the weights of rollouts |
 //! | | [`api`] | requests and answers of the HTTP API, typed |
 //! | | [`http`] | the API |
 //! | | [`cluster`] | several processes of one consumer group: their state in a topic |
@@ -38,6 +39,7 @@ pub mod policies;
 pub mod private;
 pub mod problems;
 pub mod replay;
+pub mod router;
 pub mod sink;
 pub mod snapshot;
 pub mod source;

@@ -129,6 +129,8 @@ mod rejected;
 mod replay;
 #[path = "cases/rollouts.rs"]
 mod rollouts;
+#[path = "cases/routing/mod.rs"]
+mod routing;
 #[path = "cases/rules.rs"]
 mod rules;
 #[path = "cases/schemas.rs"]

@@ -9,7 +9,7 @@ use super::exit::{self, Failure};
 use super::model::ModelArg;
 use super::output::Output;
 use crate::api::RolloutRequest;
-use driftgate_core::rollout::State;
+use driftgate_core::rollout::{Route, State, measured};
 
 /// Shows and controls the rollout of a model
 #[derive(Debug, clap::Args)]
@@ -68,11 +68,13 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-/// Where a rollout is, on two lines.
+/// Where a rollout is, and what its routers have.
 pub fn text(state: &State) -> String {
+    let more = state.routes.iter().map(Route::sentence).chain(measured(state));
+    let more = more.fold(String::new(), |text, line| text + "  " + &line + "\n");
     let paused = state.paused.as_ref().map_or_else(String::new, |why| format!(", paused: {why}"));
     format!(
-        "rollout of {} version {}: {}, {}% of the traffic{paused}\n  {}\n",
+        "rollout of {} version {}: {}, {}% of the traffic{paused}\n  {}\n{more}",
         state.model,
         state.candidate,
         state.phase.name(),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, root, schemas,
-    sinks, sources, state,
+    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, root, routing,
+    schemas, sinks, sources, state,
 };
 
 /// A mapping of the file.
@@ -41,6 +41,8 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "metrics", keys: &metrics::METRICS },
     Section { path: "limits", keys: &limits::LIMITS },
     Section { path: "prometheus[]", keys: &sinks::PROMETHEUS },
+    Section { path: "routing", keys: &routing::ROUTING },
+    Section { path: "routing.webhooks[]", keys: &routing::ROUTER_WEBHOOK },
     Section { path: "audit", keys: &sinks::AUDIT },
     Section { path: "cluster", keys: &cluster::CLUSTER },
     Section { path: "cluster.topics", keys: &cluster::TOPICS },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
 use super::reader::{ConfigReader, duration};
+use super::routing::RoutingConfig;
 use super::schemas::SourceFormat;
 use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
@@ -14,7 +15,7 @@ use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::{Item, Map};
 
-pub const ROOT: [Key; 19] = [
+pub const ROOT: [Key; 20] = [
     optional(
         "policies",
         "list of paths",
@@ -61,6 +62,11 @@ pub const ROOT: [Key; 19] = [
         "Folders and URLs from which artifacts may be read that registrations name.",
     ),
     optional("prometheus", "list", "Prometheus queries whose samples become measurements. Needs `kafka`."),
+    optional(
+        "routing",
+        "mapping",
+        "How the traffic routers that policies name are reached. Without it: the API server of Kubernetes, where driftgate runs in a pod.",
+    ),
     optional("audit", "mapping", "A topic that anchors the audit log. Needs `kafka`."),
     optional(
         "cluster",
@@ -106,6 +112,7 @@ impl ConfigReader<'_> {
         let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
+        let routing = map.get("routing").map_or_else(|| Some(RoutingConfig::default()), |item| self.routing(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
         let cluster = map.get("cluster").map(|item| self.cluster(&item));
         let otlp = map.get("otlp").map(|item| self.otlp(&item));
@@ -119,6 +126,7 @@ impl ConfigReader<'_> {
         }
         Some(Config {
             prometheus: prometheus?,
+            routing: routing?,
             audit_topic: optionally(audit)?,
             otlp: optionally(otlp)?,
             cluster,

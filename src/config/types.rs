@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kafka::KafkaConfig;
+use super::routing::RoutingConfig;
 use super::schemas::SchemaRegistryConfig;
 use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
 use super::sources::SourceConfig;
@@ -47,6 +48,8 @@ pub struct Config {
     pub stores: Stores,
     /// Queries whose samples become measurements.
     pub prometheus: Vec<PrometheusConfig>,
+    /// How traffic routers are reached.
+    pub routing: RoutingConfig,
     /// The topic that anchors the audit log.
     pub audit_topic: Option<String>,
     /// What this process is among several; without it there is one.

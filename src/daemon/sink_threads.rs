@@ -17,6 +17,7 @@ use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, Webhook
 use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
 use crate::ledger::{Embedded, RegistryError, Sink};
+use crate::router::{Follower, Receiver};
 use crate::sink::delivery::{Delivery, Route};
 use crate::sink::lane::{Body, Lane, Letter};
 use crate::sink::mirror::Mirror;
@@ -165,6 +166,9 @@ pub fn start(
         let mirror = Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view };
         threads.add(mirror.start(move || control.is_stopping())?);
     }
+    let follower = follower(config, registry, view)?;
+    let stops = control.clone();
+    threads.add(follower.start(move || stops.is_stopping())?);
     for query in &config.prometheus {
         let standing = Standing::new(Part::Query(query.metric.clone()), view.clone());
         let lane = Lane::new(TopicWriter::new(properties)?, query.topic.clone(), standing);
@@ -173,11 +177,28 @@ pub fn start(
     Ok(threads)
 }
 
+/// What brings traffic routers to the weights of rollouts.
+fn follower(config: &Config, registry: &Arc<Embedded>, view: &Shared) -> anyhow::Result<Follower> {
+    let mut receivers = Vec::new();
+    for hook in &config.routing.webhooks {
+        let secret = hook.secret_file.as_ref().map(secret).transpose()?;
+        let webhook = Webhook::new(
+            &hook.url,
+            secret.as_deref().map(|text| Secret::new(text.trim())),
+            calls(hook.ca_file.as_ref()),
+        )?;
+        receivers.push(Receiver { name: hook.name.clone(), webhook });
+    }
+    let (registry, view) = (Arc::clone(registry), view.clone());
+    Ok(Follower { access: config.routing.access.clone(), receivers, every: config.routing.every, registry, view })
+}
+
+fn secret(path: &PathBuf) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("the webhook's secret {} cannot be read", path.display()))
+}
+
 fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).with_context(|| format!("the webhook's secret {} cannot be read", path.display()))
-    };
-    let text = hook.secret_file.as_ref().map(read).transpose()?;
+    let text = hook.secret_file.as_ref().map(secret).transpose()?;
     let text = text.as_deref().map(str::trim);
     // A pager takes no signature: its key stands in the body.
     let (secret, key) = if hook.template == Template::PagerDuty { (None, text) } else { (text, None) };

@@ -52,6 +52,9 @@ pub const ROUTES: &[Route] = routes! {
     get "/" Page pages::home::home,
         "A page with every version, the worst first, and what is wrong; twenty rows at a time"
         [api::OverviewQuery] => Html<()>;
+    get "/page.js" Probe pages::layout::script,
+        "The script of the pages, which says when the server does not answer any more"
+        => Text;
     get "/live" Probe probes::live,
         "Whether the process lives"
         => Text;

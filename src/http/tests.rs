@@ -369,13 +369,16 @@ fn changing_something_needs_the_right_token() {
 }
 
 #[test]
-fn the_page_carries_a_policy_that_allows_no_script() {
+fn the_page_carries_a_policy_that_allows_no_script_but_the_servers_own() {
     let server = Server::start("");
     let response = server.ask(Method::GET, "/", None, "");
     let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("script-src"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; ") && policy.contains("; script-src 'self'; "), "{policy}");
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
     assert!(response.text().unwrap().starts_with("<!doctype html>"));
+    let script = server.ask(Method::GET, "/page.js", None, "");
+    assert_eq!(script.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert!(script.text().unwrap().contains("\"use strict\""));
 }
 
 #[test]

@@ -12,10 +12,11 @@ use super::gate::{RequestContext, ask, ask_for};
 use super::pointers::{self, Move};
 use super::rollback::{self, Request};
 use super::rollout_rows::{active, end, publish, record, save};
+use super::routes::plan_of;
 use driftgate_core::audit::event::{Event, RolloutEvent, RolloutTold};
 use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::gate::{self, GateVerdict};
-use driftgate_core::policy::{Policy, Rollout, Transition};
+use driftgate_core::policy::Transition;
 use driftgate_core::promotion::PROD;
 use driftgate_core::rollout::{self, Effect, Input, Phase, State};
 
@@ -122,11 +123,6 @@ pub(super) fn start(
     carry_out(change, context, &mut state, effects, true)?;
     save(change, &state)?;
     Ok(state)
-}
-
-/// What the policy, as it is now, says of a rollout.
-fn plan_of<'p>(policy: &'p Policy, state: &State) -> Option<&'p Rollout> {
-    policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to)?.rollout.as_ref()
 }
 
 /// Gives the rollout under way an input; it may go on, wait or end.

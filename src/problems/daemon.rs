@@ -198,6 +198,11 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("events over HTTP for {topic} are refused: {why}"),
             "see that the brokers answer and the topic exists; senders have to send again what was not answered with 202",
         ),
+        Part::Router(_) => (
+            Severity::Halted,
+            format!("the traffic does not follow a rollout: {why}"),
+            "it is tried again every few seconds; until then the traffic stays as it is, also where it should go back",
+        ),
         Part::Query(metric) => {
             (Severity::Unknown, format!("{metric} is not measured: {why}"), "see prometheus in the configuration")
         }

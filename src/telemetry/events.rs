@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod policies;
 pub mod prometheus;
 pub mod registry;
+pub mod routing;
 pub mod start;
 pub mod state;
 pub mod threads;

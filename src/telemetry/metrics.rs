@@ -248,6 +248,15 @@ metrics! {
     ROLLOUT_PAUSED: Gauge "rollout_paused" ["model", "version"],
         "Whether the rollout is paused: 1, else 0.",
         "It is 1.";
+    ROLLOUT_TRAFFIC: Gauge "rollout_traffic_ratio" ["model", "version"],
+        "The candidate's share of the predictions since the traffic routers have the rollout's weight; missing before they have it.",
+        "";
+    ROUTER_WEIGHT: Gauge "router_weight_ratio" ["model", "version", "router"],
+        "The candidate's weight that a traffic router was last seen to have.",
+        "";
+    ROUTER_FOLLOWS: Gauge "router_follows" ["model", "version", "router"],
+        "Whether the router has the weight of the model's last rollout: 1, else 0.",
+        "It is 0 for a minute.";
     ROLLBACK_PENDING: Gauge "rollback_pending" ["model", "from", "to"],
         "A rollback was made and the old version was not seen serving yet; always 1.",
         "It is 1.";

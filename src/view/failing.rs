@@ -35,6 +35,8 @@ pub enum Part {
     Ingest(String),
     /// A Prometheus query, by its metric.
     Query(String),
+    /// A traffic router that does not have the weight of its rollout, by its name.
+    Router(String),
     /// No labels come of a model.
     Labels(String),
     /// Labels of a model are in other partitions than their predictions.
@@ -61,6 +63,7 @@ impl Part {
             Self::Slot(name) => format!("slot {name}"),
             Self::Sink(name) => format!("sink {name}"),
             Self::Ingest(topic) => format!("ingest {topic}"),
+            Self::Router(name) => format!("router {name}"),
             Self::Query(metric) => format!("query {metric}"),
             Self::Labels(model) => format!("labels {model}"),
             Self::LabelsApart(model) => format!("labels apart {model}"),

@@ -46,6 +46,13 @@ fn an_operator_aborts_promotes_and_rolls_back_on_the_page_of_a_promotion() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+#[test]
+fn an_open_page_says_that_the_daemon_stopped() {
+    let service = Service::new("stopped", "", CANARY, "");
+    let daemon = Daemon::start(&service.config(), &[]);
+    browse("stopped", &[&daemon.url, &daemon.id().to_string()]);
+}
+
 /// Runs a script of tests/support/browser; it says what is otherwise than it should be.
 fn browse(name: &str, arguments: &[&str]) {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser.sh");

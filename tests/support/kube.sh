@@ -10,7 +10,8 @@ usage: kube.sh build DIR         about a quarter of an hour on two cores, once; 
 USAGE
 }
 
-readonly kubernetes=1.34.4 etcd=3.6.16 operator=0.85.0
+readonly kubernetes=1.34.4 etcd=3.6.16 operator=0.85.0 gateway=1.4.0 istio=1.28.0
+routers=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kube/routers.yaml
 die() { echo "kube.sh: $*" >&2; exit 1; }
 [ $# -ge 2 ] || { usage >&2; exit 2; }
 command=$1
@@ -50,13 +51,18 @@ build() {
   fi
 }
 
-# The custom resources of the Prometheus operator.
+# module NAME VERSION: the folder of a Go module.
+module() { go mod download -json "$1@v$2" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'; }
+
+# The custom resources of the Prometheus operator, and of what routes traffic.
 resources() {
-  local module
-  module=$(go mod download -json "github.com/prometheus-operator/prometheus-operator@v$operator" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-  local kind
-  for kind in servicemonitors prometheusrules; do
-    kubectl --kubeconfig "$dir/kubeconfig" apply --server-side --filename "$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml"
+  local monitoring gateways meshes file
+  monitoring=$(module github.com/prometheus-operator/prometheus-operator "$operator")/example/prometheus-operator-crd
+  gateways=$(module sigs.k8s.io/gateway-api "$gateway")/config/crd/standard
+  meshes=$(module istio.io/api "$istio")/kubernetes
+  for file in "$monitoring"/monitoring.coreos.com_{servicemonitors,prometheusrules}.yaml "$gateways"/gateway.networking.k8s.io_{http,grpc}routes.yaml \
+    "$meshes"/customresourcedefinitions.gen.yaml "$routers"; do
+    kubectl --kubeconfig "$dir/kubeconfig" apply --server-side --filename "$file"
   done
   kubectl --kubeconfig "$dir/kubeconfig" wait --for condition=established --timeout 30s crd --all
 }

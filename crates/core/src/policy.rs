@@ -1,4 +1,5 @@
-//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `transitions` and `signing`; its validated
+//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `transitions`, `rollout`,
+//! `traffic` and `signing`; its validated
 //! form in `types`. What rules can be is `crate::rule`.
 
 mod groups;
@@ -8,11 +9,13 @@ pub mod lint;
 mod names;
 mod parse;
 mod predicts;
+mod rollout;
 mod schema;
 pub mod signing;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 mod transitions;
 pub mod types;
 pub mod windows;
@@ -24,5 +27,6 @@ pub use parse::{load, merged, parse, without_classes};
 pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use task::Task;
+pub use traffic::Router;
 pub use types::*;
 pub use windows::{LocalDays, Millis, PaneOf, WindowSpec};

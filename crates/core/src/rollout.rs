@@ -3,7 +3,7 @@
 //!
 //! - `state`: the state of a rollout, its inputs and its effects. Event time only.
 //! - `machine`: phases, steps and commands. `windows`: the effect of a verdict. `compare`: candidate against champion on a KPI.
-//!   `plan`: the rollout in a line.
+//!   `plan`: the rollout in a line. `route`: the traffic routers that follow. `share`: the traffic that the candidate really gets.
 //!
 //! Definitions. A *counting* group is one of the rollout's checks with `enforce: block`. A *measurement* is a complete window
 //! of the candidate in a counting group that starts in the current step and overlaps no pause.
@@ -20,6 +20,8 @@
 mod compare;
 mod machine;
 mod plan;
+pub mod route;
+mod share;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -28,4 +30,6 @@ mod windows;
 pub use compare::standing;
 pub use machine::{start, step};
 pub use plan::describe;
+pub use route::Route;
+pub use share::{Share, measured};
 pub use state::{Breaching, Comparison, Effect, GroupMeasurements, Identity, Input, Latency, Pause, Phase, State};

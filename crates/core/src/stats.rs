@@ -9,7 +9,7 @@
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s; [`quality`]: metrics of decisions; [`limit`]: the decimals that values are compared with.
 //! - [`isotonic`], [`calibration`], [`estimated`]: quality before labels come, by calibrated scores.
-//! - [`sequential`]: the difference of two rates, valid at every look.
+//! - [`sequential`]: the difference of two rates, valid at every look; [`departure`]: a share against the one that was set.
 //! - [`regression`]: errors of predicted numbers, from fixed-point sums ([`fixed`]), which [`digits`] keep among other counts.
 //! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts.
 //! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
@@ -27,6 +27,7 @@ pub mod bounds;
 pub mod calibration;
 pub mod chi2;
 pub mod confusion;
+pub mod departure;
 pub mod digits;
 pub mod distance;
 pub mod draws;
@@ -48,7 +49,7 @@ pub mod psi;
 pub mod quality;
 pub mod quantile;
 pub mod ratio;
-mod real;
+pub(crate) mod real;
 pub mod regression;
 pub mod scores;
 pub mod sequential;

@@ -79,10 +79,23 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
     let weight = page.gauges(&metrics::ROLLOUT_WEIGHT)?;
     let phase = page.gauges(&metrics::ROLLOUT_PHASE)?;
     let paused = page.gauges(&metrics::ROLLOUT_PAUSED)?;
+    let traffic = page.gauges(&metrics::ROLLOUT_TRAFFIC)?;
+    let has = page.gauges(&metrics::ROUTER_WEIGHT)?;
+    let follows = page.gauges(&metrics::ROUTER_FOLLOWS)?;
     for state in &ledger.rollouts {
         let (model, version) = (state.model.as_str(), state.candidate.as_str());
         set(&weight, &[model, version], state.weight / 100.0)?;
         set(&paused, &[model, version], flag(state.paused.is_some()))?;
+        if state.share.both > 0 {
+            set(&traffic, &[model, version], real(state.share.candidate) / real(state.share.both))?;
+        }
+        for route in &state.routes {
+            let labels = [model, version, route.router.as_str()];
+            if let Some(percent) = route.confirmed {
+                set(&has, &labels, percent / 100.0)?;
+            }
+            set(&follows, &labels, flag(route.has(state)))?;
+        }
         for one in Phase::ALL {
             set(&phase, &[model, version, one.name()], flag(one == state.phase))?;
         }

@@ -11,10 +11,12 @@ use super::markup::part as encoded;
 use crate::http::auth::Visitor;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("page.js");
 
-/// What a browser may do with a page: show it with its own style, and send its forms back.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// What a browser may do with a page: show it with its own style, run the one script of this server and let it ask this server, and send
+/// its forms back.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
 
 /// Which part of the pages one is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,17 @@ const PARTS: [(Part, &str, &str); 3] = [
     (Part::Audit, "/audit", "Audit log"),
 ];
 
-/// A page as it is answered. It has no script, and asks nobody else for anything.
+/// GET /page.js: the script that every page names, which says when the server does not answer any more.
+pub async fn script() -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, SCRIPT).into_response()
+}
+
+/// A page as it is answered. It works without its script, and asks nobody else for anything.
 pub fn page(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Response {
     (headers(), whole(title, part, visitor, body).into_string()).into_response()
 }
@@ -55,7 +67,7 @@ pub fn alone(title: &str, body: &Markup) -> String {
     let page = html! {
         (PreEscaped("<!doctype html>\n"))
         html lang="en" {
-            (head(title))
+            (head(title, false))
             body {
                 main { (body) }
                 footer { "driftgate " (env!("CARGO_PKG_VERSION")) " · times in UTC" }
@@ -65,13 +77,14 @@ pub fn alone(title: &str, body: &Markup) -> String {
     page.into_string()
 }
 
-fn head(title: &str) -> Markup {
+fn head(title: &str, is_served: bool) -> Markup {
     html! {
         head {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width, initial-scale=1";
             title { (title) " · driftgate" }
             style { (PreEscaped(STYLE)) }
+            @if is_served { script src="/page.js" defer {} }
         }
     }
 }
@@ -80,7 +93,7 @@ fn whole(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Markup {
     html! {
         (PreEscaped("<!doctype html>\n"))
         html lang="en" {
-            (head(title))
+            (head(title, true))
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.bar {
@@ -127,6 +140,9 @@ mod tests {
         let text = whole("<b>", Part::Overview, &Visitor::default(), &html! { p { "a<b" } }).into_string();
         assert!(text.starts_with("<!doctype html>") && text.contains("<title>&lt;b&gt; · driftgate</title>"));
         assert!(text.contains("<p>a&lt;b</p>") && text.contains("aria-current=\"page\""));
+        let own = "<script src=\"/page.js\" defer></script>";
+        assert!(text.contains(own) && !alone("a", &html! {}).contains("<script"));
+        let text = text.replace(own, "");
         for word in ["<script", "@import", "url(", "http://", "https://", "src="] {
             assert!(!text.contains(word), "{word}");
         }

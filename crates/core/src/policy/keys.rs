@@ -512,6 +512,12 @@ pub static ROLLOUT: Mapping = mapping(
         ),
         key("initial_delay", LATENESS, "0s", "From the candidate's first verdict to the first step."),
         key("dry_run", Shape::Boolean, "false", "Decide and record, but move nothing."),
+        key(
+            "traffic",
+            Shape::List(&Shape::Map(&ROUTER)),
+            "[]",
+            "Routers that driftgate sets to the weights. Without them, something else reads the weights and follows.",
+        ),
         key("shadow", SPAN, "", "A step of mirrored traffic before the first."),
         key("confirm", Shape::Boolean, "false", "Wait for a person before the last step."),
         key(
@@ -519,6 +525,89 @@ pub static ROLLOUT: Mapping = mapping(
             Shape::Map(&COMPARE),
             "",
             "The candidate's KPI against the champion's, at the end of each step.",
+        ),
+    ],
+);
+
+/// A name in which versions may stand.
+const VERSIONED: Shape =
+    Shape::Text("a name, in which `{version}` is the candidate and `{champion}` the version before");
+const NAMESPACE: Key = key("namespace", Shape::Text("a namespace"), "default", "Its namespace.");
+
+pub static ROUTER: Mapping = Mapping {
+    path: "transitions[].rollout.traffic[]",
+    keys: &[
+        key("gateway_api", Shape::Map(&GATEWAY_API), "", "A route of Kubernetes' Gateway API."),
+        key("istio", Shape::Map(&ISTIO), "", "A `VirtualService` of Istio."),
+        key("kserve", Shape::Map(&KSERVE_ROUTER), "", "An `InferenceService` of KServe."),
+        key("seldon", Shape::Map(&SELDON), "", "An `Experiment` of Seldon Core 2."),
+        key("webhook", Shape::Map(&WEBHOOK_ROUTER), "", "A receiver of the configuration's `routing.webhooks`."),
+    ],
+    one_of: &["gateway_api", "istio", "kserve", "seldon", "webhook"],
+};
+
+pub static GATEWAY_API: Mapping = mapping(
+    "transitions[].rollout.traffic[].gateway_api",
+    &[
+        key("route", VERSIONED, REQUIRED, "The route whose `backendRefs[].weight` are set."),
+        NAMESPACE,
+        key("kind", Shape::Words(&["HTTPRoute", "GRPCRoute"]), "HTTPRoute", "What the route is."),
+        key("rule", NAME, "every rule with both backends", "The name of the rule of the route."),
+        key("stable", VERSIONED, REQUIRED, "The backend of the version that serves."),
+        key("canary", VERSIONED, REQUIRED, "The backend of the candidate."),
+    ],
+);
+
+pub static ISTIO: Mapping = mapping(
+    "transitions[].rollout.traffic[].istio",
+    &[
+        key("virtual_service", VERSIONED, REQUIRED, "The service whose `http[].route[].weight` are set."),
+        NAMESPACE,
+        key("route", NAME, "every route with both destinations", "The name of the HTTP route."),
+        key("host", NAME, "", "The host of both destinations, whose subsets `stable` and `canary` then are."),
+        key("stable", VERSIONED, REQUIRED, "The host or subset of the version that serves."),
+        key("canary", VERSIONED, REQUIRED, "The host or subset of the candidate."),
+    ],
+);
+
+pub static KSERVE_ROUTER: Mapping = mapping(
+    "transitions[].rollout.traffic[].kserve",
+    &[
+        key(
+            "inference_service",
+            VERSIONED,
+            REQUIRED,
+            "The service whose `spec.predictor.canaryTrafficPercent` is set: the share of its latest revision.",
+        ),
+        NAMESPACE,
+        key(
+            "predictor",
+            VERSIONED,
+            "",
+            "In raw deployment mode: the predictor in `spec.canary` whose `trafficPercent` is set.",
+        ),
+    ],
+);
+
+pub static SELDON: Mapping = mapping(
+    "transitions[].rollout.traffic[].seldon",
+    &[
+        key("experiment", VERSIONED, REQUIRED, "The experiment whose `candidates[].weight` are set."),
+        NAMESPACE,
+        key("stable", VERSIONED, REQUIRED, "The model or pipeline of the version that serves."),
+        key("canary", VERSIONED, REQUIRED, "The model or pipeline of the candidate."),
+    ],
+);
+
+pub static WEBHOOK_ROUTER: Mapping = mapping(
+    "transitions[].rollout.traffic[].webhook",
+    &[
+        key("to", Shape::Slug("a name"), REQUIRED, "The name of one of the configuration's `routing.webhooks`."),
+        key(
+            "body",
+            Shape::Text("a JSON text"),
+            "all of these as a JSON object",
+            "What it is sent: `{model}`, `{version}`, `{champion}`, `{weight}`, `{champion_weight}` and `{rollout_id}` are replaced.",
         ),
     ],
 );

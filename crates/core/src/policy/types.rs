@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::signing::{ModelSigner, SigningKey};
 use super::task::Task;
+use super::traffic::Router;
 use super::windows::{Millis, WindowSpec};
 use crate::rule::names::{Naming, target_name};
 use crate::stats::limit::Limit;
@@ -291,6 +292,8 @@ pub struct Rollout {
     pub initial_delay: Millis,
     /// Decide and record, but move nothing.
     pub dry_run: bool,
+    /// What makes the traffic follow the weights. Empty: something else reads them.
+    pub traffic: Vec<Router>,
     /// Wait for a person before the last step.
     pub confirm: bool,
     pub compare: Option<Compare>,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::plan;
+use super::route;
+use super::share::Share;
 use super::state::{Comparison, Effect, Identity, Input, Pause, Phase, State};
 use crate::policy::{Enforce, Group, Policy, Rollout};
 
@@ -40,6 +42,8 @@ pub fn start(identity: Identity, policy: &Policy, rollout: &Rollout, started_ms:
         confirmed: false,
         external: rollout.external,
         dry_run: rollout.dry_run,
+        routes: Vec::new(),
+        share: Share::default(),
         why: "started".to_owned(),
     };
     let mut machine = Machine { state: &mut state, policy, rollout, effects: Vec::new() };
@@ -109,6 +113,7 @@ impl<'a> Machine<'a> {
 
     fn set_weight(&mut self, weight: f64) {
         self.state.weight = weight;
+        self.state.share = Share::default();
         self.effects.push(Effect::SetWeight(weight));
     }
 
@@ -217,6 +222,8 @@ impl<'a> Machine<'a> {
             return;
         }
         "resumed".clone_into(&mut self.state.why);
+        route::take_back(self.state);
+        self.state.share.begin_anew();
         self.note(if again { "resumed: the step runs once more" } else { "resumed" });
         match self.state.phase {
             // The counts compared so far stay: the interval holds however often it is looked at.

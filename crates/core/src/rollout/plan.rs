@@ -1,6 +1,6 @@
 //! The plan of a rollout for people.
 
-use crate::policy::{Compare, Policy, Rollout, RolloutStep, Tolerance};
+use crate::policy::{Compare, Policy, Rollout, RolloutStep, Router, Tolerance};
 use crate::yaml::units::show_duration;
 
 /// The plan in a line: `10% for 30m, 50% for 2h, 100% with a bake of 1h; checks slo; inconclusive pauses`.
@@ -24,6 +24,10 @@ pub fn describe(policy: &Policy, rollout: &Rollout) -> String {
     }
     if rollout.confirm {
         parts.push("a person confirms the last step".to_owned());
+    }
+    if !rollout.traffic.is_empty() {
+        let routers: Vec<String> = rollout.traffic.iter().map(Router::name).collect();
+        parts.push(format!("driftgate sets the weights of {}", routers.join(", ")));
     }
     if rollout.dry_run {
         parts.push("dry run".to_owned());

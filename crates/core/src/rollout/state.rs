@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::route::Route;
+use super::share::Share;
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{Status, Verdict};
 
@@ -110,6 +112,12 @@ pub struct State {
     pub external: bool,
     /// Effects are recorded and not executed.
     pub dry_run: bool,
+    /// What the policy's traffic routers have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The candidate's share of the traffic since they have the weight.
+    #[serde(default)]
+    pub share: Share,
     /// Of the last change.
     pub why: String,
 }

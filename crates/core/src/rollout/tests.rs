@@ -4,6 +4,7 @@ mod comparison;
 mod lasting;
 mod laws;
 mod people;
+mod routing;
 
 use std::path::Path;
 

@@ -3,11 +3,12 @@
 use super::compare::{self, Decision};
 use super::machine::Machine;
 use super::plan;
+use super::share;
 use super::state::{GroupMeasurements, Phase};
 use crate::codec::time::utc;
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{RuleResult, Status, Verdict};
-use crate::policy::{Enforce, Group, Hysteresis, Trigger};
+use crate::policy::{Enforce, Group, Hysteresis, Traffic, Trigger};
 use crate::yaml::units::show_duration;
 
 impl Machine<'_> {
@@ -27,6 +28,12 @@ impl Machine<'_> {
         processed.insert(verdict.group.clone(), window.end);
         let in_step =
             window.start >= self.state.step_started_ms && !self.state.pause_overlaps(window.start, window.end);
+        if in_step && self.is_measured(at) {
+            let departs = share::take(self.state, verdict, candidate);
+            if let Some(why) = departs.filter(|_| self.state.paused.is_none()) {
+                self.stand_still(why, false);
+            }
+        }
         if candidate {
             self.state.now_ms = self.state.now_ms.max(window.end);
             // A window that began before the rollout does not count.
@@ -36,6 +43,11 @@ impl Machine<'_> {
         } else if in_step && let Some(compared) = &self.rollout.compare {
             compare::note_latency(self.policy, compared, verdict, &mut self.state.comparison.latency.champion_us);
         }
+    }
+
+    /// Whether the group is the one whose windows say how the traffic is divided: the first counting one that counts a version's own.
+    fn is_measured(&self, at: usize) -> bool {
+        self.counting().find(|(_, group)| group.traffic == Traffic::Version).is_some_and(|(counting, _)| counting == at)
     }
 
     fn candidate(&mut self, at: usize, verdict: &Verdict, in_step: bool) {

@@ -2,7 +2,7 @@
 
 /// A count as a real. Exact below 2^53; above it the relative error is 2^-53.
 #[allow(clippy::cast_precision_loss, reason = "a relative error of 2^-53 is the accuracy of the result anyway")]
-pub(super) fn real(count: u64) -> f64 {
+pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 

@@ -22,6 +22,9 @@ pub fn rollout(state: &State, policy: &Policy) -> Markup {
             @if state.external { " Another controller moves the traffic." } }
         @if let Some(why) = &state.paused { div.notice.warn { p { b { "Paused: " } (why) } } }
         p.soft { (state.why) }
+        @if !state.routes.is_empty() {
+            ul { @for route in &state.routes { li { (route.sentence()) } } @if let Some(said) = rollout::measured(state) { li { (said) } } }
+        }
         @if let Some(plan) = plan { (steps(state, plan)) (compared(state, policy, plan)) }
     }
 }

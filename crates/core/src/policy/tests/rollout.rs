@@ -36,6 +36,7 @@ fn what_is_left_out_asks_for_nothing() {
             pause_on_inconclusive: true,
             initial_delay: 0,
             dry_run: false,
+            traffic: Vec::new(),
             confirm: false,
             compare: None,
         }
@@ -128,4 +129,54 @@ fn mistakes() {
     // What a comparison reads is not missed where its group has an error of its own.
     let message = super::read(&with(&format!("{PLAN}{}", compare(""))).replace("lt: 20}", "lt: x}")).unwrap_err();
     assert!(!message.contains("compare"), "{message}");
+}
+
+#[test]
+fn routers_of_the_traffic() {
+    let read = rollout(
+        ", traffic: [{gateway_api: {route: fraud, namespace: ml, rule: predict, stable: \"fraud-{champion}\", canary: \"fraud-{version}\"}},
+          {istio: {virtual_service: fraud, host: fraud, stable: old, canary: new}}, {kserve: {inference_service: fraud}},
+          {seldon: {experiment: fraud, stable: a, canary: b}}, {webhook: {to: edge, body: '{\"w\": {weight}}'}}]",
+    );
+    let names: Vec<String> = read.traffic.iter().map(Router::name).collect();
+    let expected = [
+        "HTTPRoute ml/fraud",
+        "VirtualService default/fraud",
+        "InferenceService default/fraud",
+        "Experiment default/fraud",
+        "webhook edge",
+    ];
+    assert_eq!(names, expected);
+    let Router::GatewayApi { backends, rule, is_grpc: false, .. } = &read.traffic[0] else { panic!("{read:?}") };
+    assert_eq!((backends.canary.as_str(), rule.as_deref()), ("fraud-{version}", Some("predict")));
+    assert_eq!(crate::policy::traffic::in_names(&backends.stable, "7", Some("6")).as_deref(), Some("fraud-6"));
+    assert_eq!(crate::policy::traffic::in_names(&backends.stable, "7", None), None);
+}
+
+#[test]
+fn a_router_that_cannot_be_is_refused_with_what_to_write() {
+    for (traffic, expected) in [
+        ("[{nginx: {}}]", "nginx"),
+        ("[{}]", "expected one router, read 0"),
+        (
+            "[{kserve: {inference_service: a}, seldon: {experiment: a, stable: a, canary: b}}]",
+            "expected one router, read 2",
+        ),
+        ("[{gateway_api: {route: a, stable: b, canary: b}}]", "write two names"),
+        ("[{gateway_api: {route: a/b, stable: b, canary: c}}]", "expected a name of letters"),
+        ("[{gateway_api: {route: .., stable: b, canary: c}}]", "expected a name of letters"),
+        ("[{gateway_api: {route: a, namespace: \"m-{version}\", stable: b, canary: c}}]", "a namespace has no version"),
+        ("[{kserve: {inference_service: a}}, {kserve: {inference_service: a, predictor: b}}]", "written twice"),
+    ] {
+        let text = with(&format!("{PLAN}, traffic: {traffic}"));
+        let errors = super::read(&text).unwrap_err();
+        assert!(errors.contains(expected), "{traffic}: {errors}");
+    }
+    let fraction = with(&format!(
+        "{}, traffic: [{{kserve: {{inference_service: a}}}}]",
+        PLAN.replace("weight: 10,", "weight: 0.5,")
+    ));
+    assert!(super::read(&fraction).unwrap_err().contains("KServe takes whole percents"));
+    let external = with("controller: external, checks: [plain], traffic: [{kserve: {inference_service: a}}]");
+    assert!(super::read(&external).unwrap_err().contains("another controller moves the traffic"));
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Exit codes: 0 pass or done, 1 block, 2 usage, policy or input error,
 //! 3 inconclusive, 4 waiting for approval, 5 unreachable.
 
+mod admission;
 mod approve;
 mod args;
 mod audit;
@@ -114,6 +115,7 @@ pub fn main() -> u8 {
         Command::Carry(args) => carry::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Judge(args) => judge::run(&args),
+        Command::Admission(args) => admission::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Tune(args) => tune::run(&args),

@@ -75,6 +75,6 @@ pub use replica::ReplicaError;
 pub use results::Applied;
 pub use role::{ChangeLog, Role};
 pub use rollouts::{FROZEN, RolloutCommand};
-pub use routes::{Routed, plan_of};
+pub use routes::Routed;
 pub use unblock::Unblocked;
 pub use whole::Part;

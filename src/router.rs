@@ -2,7 +2,7 @@
 //!
 //! `division` is how an object of Kubernetes divides its traffic, and the patch that divides it otherwise, without any network;
 //! `places` is where the objects of each kind have their weights. `kubernetes` reads and patches them, `receiver` tells webhooks.
-//! `follow` brings each router to what its rollout says, again and again: what is there is read, compared, patched and read back,
+//! `follow` looks at each router again and again, and `turn` brings it to what its rollout says: what is there is read, compared, patched and read back,
 //! so that a restart, a lost answer or somebody else's change ends in the weight, or in a pause that says who moved what.
 
 mod division;
@@ -13,6 +13,7 @@ mod places;
 mod receiver;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use error::RouterError;
 pub use follow::Follower;

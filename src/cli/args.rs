@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::reference::args::Args as ReferenceArgs;
 use super::{
-    approve, audit, baseline, carry, check, cluster, color, completions, count, decide, demo, evidence, explain,
-    freeze, gate, history, init, judge, load, man, merge, model_card, override_rule, promote, register, replay, report,
-    resume, rollback, rollout, run, splits, state, status, tune, unblock,
+    admission, approve, audit, baseline, carry, check, cluster, color, completions, count, decide, demo, evidence,
+    explain, freeze, gate, history, init, judge, load, man, merge, model_card, override_rule, promote, register,
+    replay, report, resume, rollback, rollout, run, splits, state, status, tune, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -55,6 +55,7 @@ pub enum Command {
     Carry(carry::Args),
     Merge(merge::Args),
     Judge(judge::Args),
+    Admission(admission::Args),
     Check(check::Args),
     Report(report::Args),
     Tune(tune::Args),

@@ -12,13 +12,12 @@ use super::gate::{RequestContext, ask, ask_for};
 use super::pointers::{self, Move};
 use super::rollback::{self, Request};
 use super::rollout_rows::{active, end, publish, record, save};
-use super::routes::plan_of;
 use driftgate_core::audit::event::{Event, RolloutEvent, RolloutTold};
 use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::gate::{self, GateVerdict};
 use driftgate_core::policy::Transition;
 use driftgate_core::promotion::PROD;
-use driftgate_core::rollout::{self, Effect, Input, Phase, State};
+use driftgate_core::rollout::{self, Effect, Input, Phase, State, plan_of};
 
 /// Why a rollout is paused while its model is frozen.
 pub const FROZEN: &str = "the model is frozen";

@@ -10,21 +10,14 @@ use super::rollout_rows::{record, save};
 use super::{pointers, rollouts};
 use driftgate_core::audit::event::RolloutEvent;
 use driftgate_core::audit::names::DRIFTGATE;
-use driftgate_core::policy::{Policy, Rollout};
 use driftgate_core::rollout::route::{self, Learnt};
-use driftgate_core::rollout::{Input, State};
+use driftgate_core::rollout::{Input, State, plan_of};
 
 /// The last rollout of a model, and the version that its last stage names now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routed {
     pub state: State,
     pub standing: Option<String>,
-}
-
-/// What the policy, as it is now, says of a rollout.
-#[must_use]
-pub fn plan_of<'p>(policy: &'p Policy, state: &State) -> Option<&'p Rollout> {
-    policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to)?.rollout.as_ref()
 }
 
 impl Embedded {

@@ -5,21 +5,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::division::changed_by;
 use super::error::RouterError;
-use super::kubernetes::{Access, Cluster, MANAGER};
-use super::places::Target;
+use super::kubernetes::{Access, Cluster};
 use super::receiver::Receiver;
-use crate::clock::now_ms;
-use crate::ledger::{Embedded, RegistryError, RequestContext, Routed, plan_of};
-use crate::telemetry::events::routing::{RouterBehind, RouterFollows, RouterMoved};
+use super::turn::Turn;
+use crate::ledger::{Embedded, RegistryError, Routed};
+use crate::telemetry::events::routing::RouterBehind;
 use crate::view::Shared;
 use crate::view::failing::Part;
-use crate::view::stream_state;
-use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::policy::{Policy, Router};
-use driftgate_core::rollout::State;
-use driftgate_core::rollout::route::{self, Learnt, Next};
+use driftgate_core::rollout::{Route, plan_of, route};
 
 /// Between two looks whether a rollout has another weight.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -106,11 +101,25 @@ impl Follower {
         };
         let key = (state.id.clone(), name.clone());
         let now = Instant::now();
-        if memory.looks.get(&key).is_some_and(|look| look.is_about(percent) && now < look.due) {
+        // A person said to go on: it is written again at once.
+        let is_free = |route: &Route| route.router == name && route.confirmed.is_none() && route.moved.is_none();
+        let is_taken_back = state.routes.iter().any(is_free);
+        let waits = |look: &Look| look.is_about(percent) && now < look.due && (look.failures > 0 || !is_taken_back);
+        if memory.looks.get(&key).is_some_and(waits) {
             return;
         }
         let failures = memory.looks.get(&key).filter(|look| look.is_about(percent)).map_or(0, |look| look.failures);
-        let done = self.bring(policy, state, router, percent, memory);
+        let (registry, view) = (&self.registry, &self.view);
+        let turn = Turn { registry, view, policy, state, name: &name, percent };
+        let done = match router {
+            Router::Webhook { to, body } => {
+                let receiver = self.receivers.iter().find(|receiver| receiver.name == *to);
+                receiver
+                    .ok_or_else(|| RouterError::NoReceiver { router: name.clone(), to: to.clone() })
+                    .and_then(|receiver| turn.tell(receiver, body.as_deref()))
+            }
+            _ => self.cluster(&name, memory).and_then(|cluster| turn.divide(router, cluster)),
+        };
         let look = match done {
             Ok(true) => {
                 self.view.works(&part);
@@ -133,78 +142,6 @@ impl Follower {
         memory.looks.insert(key, look);
         // Rollouts of before are not looked at any more.
         memory.looks.retain(|(id, of), _| *id == state.id || *of != name);
-    }
-
-    /// Brings a router to a percentage; whether it has it, or a person decides.
-    fn bring(
-        &self,
-        policy: &Policy,
-        state: &State,
-        router: &Router,
-        percent: f64,
-        memory: &mut Memory,
-    ) -> Result<bool, RouterError> {
-        let name = router.name();
-        let learn = |learnt| Ok::<_, RouterError>(self.learn(policy, state, &name, learnt)?);
-        let confirm = || {
-            let is_new = !state.routes.iter().any(|route| route.router == name && route.confirmed == Some(percent));
-            if is_new {
-                RouterFollows { router: &name, model: &state.model, version: &state.candidate, percent }.emit();
-            }
-            learn(Learnt::Confirmed { percent, at_ms: now_ms() }).map(|()| true)
-        };
-        if let Router::Webhook { to, body } = router {
-            // It cannot be read: what it was told is what it has.
-            let has = state.routes.iter().find(|route| route.router == name).and_then(|route| route.confirmed);
-            if has == Some(percent) {
-                return Ok(true);
-            }
-            let receiver = self.receivers.iter().find(|receiver| receiver.name == *to);
-            let missing = || RouterError::NoReceiver { router: name.clone(), to: to.clone() };
-            learn(Learnt::Writing(percent))?;
-            receiver.ok_or_else(missing)?.tell(state, percent, body.as_deref())?;
-            return confirm();
-        }
-        let Some(target) = Target::of(router, state)? else { return Ok(true) };
-        // Of a rollout that is over nothing else says that the router has to change.
-        if state.phase.is_over() && !route::is_settled(state, &name, percent) {
-            learn(Learnt::Writing(percent))?;
-        }
-        let cluster = self.cluster(&name, memory)?;
-        let object = cluster.get(&name, &target.path)?;
-        let division = target.division(&object)?;
-        match route::next(state, &name, percent, division.percent()) {
-            Next::Confirm => confirm(),
-            Next::Moved => {
-                let who = changed_by(&object, MANAGER).unwrap_or_else(|| "somebody else".to_owned());
-                let why = format!(
-                    "{name} gives {} of the traffic to version {} in place of {percent}%, changed by {who}: resume to set {percent}% again",
-                    division.shown(),
-                    state.candidate
-                );
-                if !state.routes.iter().any(|route| route.router == name && route.moved.is_some()) {
-                    RouterMoved { router: &name, model: &state.model, why: &why }.emit();
-                }
-                learn(Learnt::Moved(why)).map(|()| true)
-            }
-            Next::Write => {
-                learn(Learnt::Writing(percent))?;
-                if !cluster.patch(&name, &target.path, &division.patch(percent))? {
-                    return Ok(false);
-                }
-                let after = target.division(&cluster.get(&name, &target.path)?)?;
-                if after.percent() == Some(percent) {
-                    return confirm();
-                }
-                Err(RouterError::NotKept { router: name.clone(), percent, found: after.shown() })
-            }
-        }
-    }
-
-    fn learn(&self, policy: &Policy, state: &State, router: &str, learnt: Learnt) -> Result<(), RegistryError> {
-        let live = |version: &str| stream_state::current(&self.view, &policy.model, version);
-        let context = RequestContext { policy, live: &live, actor: DRIFTGATE, now_ms: now_ms() };
-        self.registry.learn_of_router(&context, &state.id, router, learnt)
     }
 
     /// The API server, whose access is set up when it is first needed, and anew until that is possible.

@@ -2,6 +2,7 @@
 //! name, labels and help in `metrics`. A type without `Counted` in its `emit` is only logged, or belongs to a counter that is kept where
 //! events are read; its documentation then names the metric. No other file calls the macros of `tracing`: tests/imports checks that.
 
+pub mod admission;
 pub mod cluster;
 pub mod delivery;
 pub mod export;

@@ -65,5 +65,6 @@ refused 'no policy: put at least one under'
 refused 'cluster.auditKey.existingSecret: name the secret' --values $chart/ci/single.yaml --set cluster.enabled=true
 refused 'polices' --set polices.a=b --values $chart/ci/single.yaml
 refused 'ingress.hosts: name at least one' --values $chart/ci/single.yaml --set ingress.enabled=true
+refused 'admission.certificate.existingSecret: name the secret' --values $chart/ci/single.yaml --set admission.enabled=true
 refused 'digest' --values $chart/ci/single.yaml --set image.digest=latest
 echo "chart: rendered, and its configurations pass the daemon's check"

@@ -3,7 +3,8 @@
 //!
 //! - `state`: the state of a rollout, its inputs and its effects. Event time only.
 //! - `machine`: phases, steps and commands. `windows`: the effect of a verdict. `compare`: candidate against champion on a KPI.
-//!   `plan`: the rollout in a line. `route`: the traffic routers that follow. `share`: the traffic that the candidate really gets.
+//!   `plan`: the rollout in a line. `route`: the traffic routers that follow. `share`: what of the
+//!   traffic the candidate really gets. `traffic`: what is known of both.
 //!
 //! Definitions. A *counting* group is one of the rollout's checks with `enforce: block`. A *measurement* is a complete window
 //! of the candidate in a counting group that starts in the current step and overlaps no pause.
@@ -25,11 +26,12 @@ mod share;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod windows;
 
 pub use compare::standing;
 pub use machine::{start, step};
-pub use plan::describe;
-pub use route::Route;
-pub use share::{Share, measured};
+pub use plan::{describe, plan_of};
+pub use share::measured;
 pub use state::{Breaching, Comparison, Effect, GroupMeasurements, Identity, Input, Latency, Pause, Phase, State};
+pub use traffic::{Route, Share};

@@ -48,6 +48,7 @@ fn file(path: &str, more: &str) -> String {
         "prometheus[]" => {
             all(format!("prometheus: [{{url: \"http://p\", query: q, model: m, metric: c, topic: t2{more}}}]"))
         }
+        "routing.webhooks[]" => all(format!("routing: {{webhooks: [{{name: n, url: \"http://w\"{more}}}]}}")),
         "audit" => all(format!("audit: {{topic: a{more}}}")),
         "cluster" => all(format!("cluster: {{instance: a, advertise: \"http://a:1\", audit_key: k{more}}}")),
         "cluster.topics" => all(format!(

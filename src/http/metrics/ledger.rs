@@ -8,7 +8,7 @@ use crate::telemetry::metrics;
 use crate::view::View;
 use crate::view::stream_state;
 use driftgate_core::promotion::version::{PendingRollback, VersionRecord};
-use driftgate_core::rollout::{Phase, State};
+use driftgate_core::rollout::{Phase, State, route};
 
 /// What the registry holds, read at one moment.
 #[derive(Clone, Debug, Default)]
@@ -89,12 +89,12 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
         if state.share.both > 0 {
             set(&traffic, &[model, version], real(state.share.candidate) / real(state.share.both))?;
         }
-        for route in &state.routes {
-            let labels = [model, version, route.router.as_str()];
-            if let Some(percent) = route.confirmed {
+        for of in &state.routes {
+            let labels = [model, version, of.router.as_str()];
+            if let Some(percent) = of.confirmed {
                 set(&has, &labels, percent / 100.0)?;
             }
-            set(&follows, &labels, flag(route.has(state)))?;
+            set(&follows, &labels, flag(route::follows(of, state)))?;
         }
         for one in Phase::ALL {
             set(&phase, &[model, version, one.name()], flag(one == state.phase))?;

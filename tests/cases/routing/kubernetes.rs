@@ -13,6 +13,11 @@ use crate::support::Folder;
 
 /// What kubectl says.
 pub fn kubectl(arguments: &str, input: &str) -> String {
+    kubectl_says(arguments, input).unwrap_or_else(|said| panic!("kubectl {arguments}: {said}"))
+}
+
+/// What kubectl says, or why it fails.
+pub fn kubectl_says(arguments: &str, input: &str) -> Result<String, String> {
     let config = std::env::var("DRIFTGATE_TEST_KUBE").expect("DRIFTGATE_TEST_KUBE is a kubeconfig: run make kube-test");
     let mut child = Command::new("kubectl")
         .args(["--kubeconfig", &config])
@@ -24,8 +29,9 @@ pub fn kubectl(arguments: &str, input: &str) -> String {
         .unwrap();
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), input.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
-    assert!(done.status.success(), "kubectl {arguments}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
+    let said = if done.status.success() { done.stdout } else { done.stderr };
+    let said = String::from_utf8(said).unwrap();
+    if done.status.success() { Ok(said) } else { Err(said) }
 }
 
 /// Makes a namespace anew, with these objects and a service account that may get and patch what `rules` say. Returns the

@@ -1,6 +1,7 @@
-//! Traffic routers that follow a rollout: receivers here, and the objects of a Kubernetes API server in `kubernetes` and `canary`,
-//! which `make kube-test` runs.
+//! Traffic routers that follow a rollout: receivers here, and the objects of a Kubernetes API server in `kubernetes`, `canary` and
+//! `admission`, which `make kube-test` runs.
 
+mod admission;
 mod canary;
 mod kubernetes;
 mod proxy;
@@ -140,7 +141,7 @@ fn a_receiver_is_told_each_weight_once_it_answers_and_a_candidate_without_its_sh
     );
     let ratio = format!("driftgate_rollout_traffic_ratio{{model=\"{}\",version=\"7\"}}", service.model);
     assert_eq!(daemon.metric(&ratio), Some(0.0));
-    service.run(&daemon, "op", "rollout abort fraud_routed --reason \"no traffic\"").exits(0);
+    service.run(&daemon, "op", "rollout abort fraud_routed --reason starved").exits(0);
     assert_eq!(edge.hears()["canary"], 0);
     wait_for_route(&service, &daemon, "webhook edge", 0.0);
     let history = service.run(&daemon, "op", "history fraud_routed --json").exits(0).stdout;

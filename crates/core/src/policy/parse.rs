@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::groups::{self, Outline, Surroundings};
+use super::rollout::Checks;
 use super::task::{self, Task};
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Mute, Policy};
 use super::windows::{LocalDays, Millis};
@@ -108,7 +109,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let mutes =
         map.get("mute").map_or_else(|| Some(Vec::new()), |item| mutes(&item, &outline, groups.as_deref(), &names));
     let ignores = map.get("ignore").map_or_else(|| Some(Vec::new()), |item| ignores(&item));
-    let written = transitions::Checks { outline: &outline, groups: groups.as_deref(), kpis: &names.kpis };
+    let written = Checks { outline: &outline, groups: groups.as_deref(), kpis: &names.kpis };
     let transitions =
         map.get("transitions").map_or_else(|| Some(Vec::new()), |item| transitions::transitions(&item, &written));
     let rollback = map.get("rollback").map(|item| transitions::rollback(&item, &outline));

@@ -1,13 +1,22 @@
 //! `transitions[].rollout`: the steps of the traffic, what they are checked by, and the comparison with the champion.
 
+use super::groups::Outline;
 use super::keys;
 use super::traffic::traffic;
-use super::transitions::Checks;
 use super::types::{Compare, Group, LatencyCompare, Rollout, RolloutStep, RuleKind, Tolerance};
 use super::windows::Millis;
 use crate::rule::options::{design_effect, tolerance};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};
+
+/// What transitions may name of `checks:`.
+pub(super) struct Checks<'a> {
+    pub outline: &'a Outline,
+    /// `None` where a group has errors.
+    pub groups: Option<&'a [Group]>,
+    /// As rules count them.
+    pub kpis: &'a [String],
+}
 
 pub(super) fn rollout(item: &Item, written: &Checks) -> Option<Rollout> {
     let map = item.map(&keys::ROLLOUT.names())?;
@@ -47,7 +56,8 @@ pub(super) fn rollout(item: &Item, written: &Checks) -> Option<Rollout> {
                 return item
                     .fail("another controller moves the traffic: leave this out, or write `controller: driftgate`");
             }
-            traffic(&item, steps.as_deref())
+            let weights: Vec<f64> = steps.iter().flatten().map(|step| step.weight).collect();
+            traffic(&item, &weights)
         },
     );
     Some(Rollout {

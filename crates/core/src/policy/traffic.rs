@@ -1,7 +1,6 @@
 //! `rollout.traffic`: the routers that make the traffic follow the weights of a rollout, and how their objects are named.
 
 use super::keys;
-use super::types::RolloutStep;
 use crate::yaml::{Item, Map, units};
 
 /// What makes the traffic follow the weights of a rollout. Names are templates: see [`in_names`].
@@ -65,8 +64,8 @@ pub fn in_names(name: &str, candidate: &str, champion: Option<&str>) -> Option<S
     }
 }
 
-/// The routers of a rollout with these steps.
-pub(super) fn traffic(item: &Item, steps: Option<&[RolloutStep]>) -> Option<Vec<Router>> {
+/// The routers of a rollout whose steps have these weights.
+pub(super) fn traffic(item: &Item, weights: &[f64]) -> Option<Vec<Router>> {
     let mut routers: Vec<Option<Router>> = Vec::new();
     for item in
         item.list("routers, like [{gateway_api: {route: fraud, stable: fraud-{champion}, canary: fraud-{version}}}]")?
@@ -78,12 +77,9 @@ pub(super) fn traffic(item: &Item, steps: Option<&[RolloutStep]>) -> Option<Vec<
                 item.report(format!("{name} is written twice: keep one"));
             }
             if router.is_whole()
-                && let Some(step) = steps.into_iter().flatten().find(|step| step.weight.fract() != 0.0)
+                && let Some(weight) = weights.iter().find(|weight| weight.fract() != 0.0)
             {
-                item.report(format!(
-                    "KServe takes whole percents, and a step has weight {}: write a whole one",
-                    step.weight
-                ));
+                item.report(format!("KServe takes whole percents, and a step has weight {weight}: write a whole one"));
             }
         }
         routers.push(router);

@@ -4,21 +4,10 @@ use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
 use super::keys::{self, EVIDENCE_KINDS, SCHEMA_CHANGES};
-use super::rollout::{increase, rollout};
-use super::types::{
-    Approvals, Excluded, Group, OfflineGate, OfflineLimit, RollbackPlan, RollbackTarget, Transition, Trigger,
-};
+use super::rollout::{Checks, increase, rollout};
+use super::types::{Approvals, Excluded, OfflineGate, OfflineLimit, RollbackPlan, RollbackTarget, Transition, Trigger};
 use crate::rule::options::tolerance;
 use crate::yaml::{Item, units};
-
-/// What transitions may name of `checks:`.
-pub(super) struct Checks<'a> {
-    pub outline: &'a Outline,
-    /// `None` where a group has errors.
-    pub groups: Option<&'a [Group]>,
-    /// As rules count them.
-    pub kpis: &'a [String],
-}
 
 pub(super) fn transitions(item: &Item, checks: &Checks) -> Option<Vec<Transition>> {
     let mut transitions: Vec<Option<Transition>> = Vec::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::plan;
 use super::route;
-use super::share::Share;
 use super::state::{Comparison, Effect, Identity, Input, Pause, Phase, State};
+use super::traffic::Share;
 use crate::policy::{Enforce, Group, Policy, Rollout};
 
 /// The stage whose pointer the candidate takes for the steps before the last.

@@ -1,7 +1,14 @@
 //! The plan of a rollout for people.
 
+use super::state::State;
 use crate::policy::{Compare, Policy, Rollout, RolloutStep, Router, Tolerance};
 use crate::yaml::units::show_duration;
+
+/// What the policy, as it is now, says of a rollout.
+#[must_use]
+pub fn plan_of<'p>(policy: &'p Policy, state: &State) -> Option<&'p Rollout> {
+    policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to)?.rollout.as_ref()
+}
 
 /// The plan in a line: `10% for 30m, 50% for 2h, 100% with a bake of 1h; checks slo; inconclusive pauses`.
 #[must_use]

@@ -1,52 +1,7 @@
 //! A traffic router of a rollout: the weight that it should have, the one that it has, and who moved it.
 
-use serde::{Deserialize, Serialize};
-
-use super::share::Share;
-use super::state::{Phase, State};
-
-/// What is known of a router that follows a rollout. Weights are percent for the candidate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Route {
-    /// `HTTPRoute ml/fraud`.
-    pub router: String,
-    /// What it was last seen to have of what was written.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
-    pub confirmed: Option<f64>,
-    /// When that was, by the wall clock, in ms.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
-    pub confirmed_ms: Option<i64>,
-    /// What is being written: whether it arrived is not known yet.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
-    pub writing: Option<f64>,
-    /// Somebody else changed it, and who.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
-    pub moved: Option<String>,
-}
-
-impl Route {
-    /// Whether it has the weight of its rollout, as far as is known.
-    #[must_use]
-    pub fn has(&self, state: &State) -> bool {
-        // After the end the weight follows the stage's pointer: what has to change is being written.
-        let is_due = !state.phase.is_over() && self.confirmed != Some(state.weight);
-        !is_due && self.writing.is_none() && self.moved.is_none()
-    }
-
-    /// What it has, in a sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let Self { router, confirmed, writing, moved, .. } = self;
-        match (moved, writing, confirmed) {
-            (Some(why), _, _) => why.clone(),
-            (None, Some(writing), Some(has)) => format!("{router} has {has}% and is set to {writing}%"),
-            (None, Some(writing), None) => format!("{router} is set to {writing}%"),
-            (None, None, Some(has)) => format!("{router} has {has}%"),
-            (None, None, None) => format!("{router} is not set yet"),
-        }
-    }
-}
+use super::state::State;
+use super::traffic::{Route, Share};
 
 /// What is learnt of a router.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +77,14 @@ pub fn is_settled(state: &State, router: &str, desired: f64) -> bool {
             .any(|route| route.router == router && route.confirmed == Some(desired) && route.writing.is_none())
 }
 
+/// Whether a router has the weight of its rollout, as far as is known.
+#[must_use]
+pub fn follows(route: &Route, state: &State) -> bool {
+    // After the end the weight follows the stage's pointer: what has to change is being written.
+    let is_due = !state.phase.is_over() && route.confirmed != Some(state.weight);
+    !is_due && route.writing.is_none() && route.moved.is_none()
+}
+
 /// Takes note of what was learnt of a router, one of so many that follow the rollout; whether that was new.
 pub fn learn(state: &mut State, router: &str, routers: usize, learnt: Learnt) -> bool {
     let at = state.routes.iter().position(|route| route.router == router).unwrap_or_else(|| {
@@ -147,7 +110,7 @@ pub fn learn(state: &mut State, router: &str, routers: usize, learnt: Learnt) ->
             is_new
         }
     };
-    let follow = state.routes.iter().filter(|route| route.has(state)).count() >= routers;
+    let follow = state.routes.iter().filter(|route| follows(route, state)).count() >= routers;
     match state.share.since_ms {
         None if follow && !state.phase.is_over() => {
             state.share.since_ms = state.routes.iter().filter_map(|route| route.confirmed_ms).max();
@@ -163,9 +126,4 @@ pub(super) fn take_back(state: &mut State) {
     for route in state.routes.iter_mut().filter(|route| route.moved.is_some()) {
         (route.moved, route.confirmed, route.confirmed_ms) = (None, None, None);
     }
-}
-
-/// The phase in which candidates have a share that can be measured.
-pub(super) fn is_measured(state: &State) -> bool {
-    matches!(state.phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting) && state.weight > 0.0
 }

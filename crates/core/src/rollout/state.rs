@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::route::Route;
-use super::share::Share;
+use super::traffic::{Route, Share};
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{Status, Verdict};
 
@@ -116,7 +115,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
     /// The candidate's share of the traffic since they have the weight.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Share::is_unmeasured")]
     pub share: Share,
     /// Of the last change.
     pub why: String,

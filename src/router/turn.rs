@@ -1,0 +1,114 @@
+//! One look at one router: it is brought to the weight of its rollout, or said to be somebody else's.
+
+use super::division::changed_by;
+use super::error::RouterError;
+use super::kubernetes::{Cluster, MANAGER};
+use super::places::Target;
+use super::receiver::Receiver;
+use crate::clock::now_ms;
+use crate::ledger::{Embedded, RequestContext};
+use crate::telemetry::events::routing::{RouterFollows, RouterMoved};
+use crate::view::{Shared, stream_state};
+use driftgate_core::audit::names::DRIFTGATE;
+use driftgate_core::policy::{Policy, Router};
+use driftgate_core::rollout::route::{Learnt, Next, next};
+use driftgate_core::rollout::{Route, State};
+
+/// A look at a router, which should have a percentage.
+pub struct Turn<'a> {
+    pub registry: &'a Embedded,
+    pub view: &'a Shared,
+    pub policy: &'a Policy,
+    pub state: &'a State,
+    /// `HTTPRoute ml/fraud`.
+    pub name: &'a str,
+    pub percent: f64,
+}
+
+impl Turn<'_> {
+    /// Tells a receiver the percentage, unless it has taken it before; it cannot be read.
+    ///
+    /// # Errors
+    /// A receiver that does not answer, or that refuses.
+    pub fn tell(&self, receiver: &Receiver, template: Option<&str>) -> Result<bool, RouterError> {
+        if self.is_known() {
+            return Ok(true);
+        }
+        self.learn(Learnt::Writing(self.percent))?;
+        receiver.tell(self.state, self.percent, template)?;
+        self.confirm()
+    }
+
+    /// Reads an object, and patches it where it divides its traffic otherwise. `false`: it changed in between, and is to be looked
+    /// at again.
+    ///
+    /// # Errors
+    /// An API server that does not answer, an object that is not there or has not the backends, a weight that is not kept.
+    pub fn divide(&self, router: &Router, cluster: &Cluster) -> Result<bool, RouterError> {
+        let (name, percent) = (self.name, self.percent);
+        let Some(target) = Target::of(router, self.state)? else { return Ok(true) };
+        // Of a rollout that is over nothing else says that the router has to change.
+        if self.state.phase.is_over() && !self.is_known() {
+            self.learn(Learnt::Writing(percent))?;
+        }
+        let object = cluster.get(name, &target.path)?;
+        let division = target.division(&object)?;
+        match next(self.state, name, percent, division.percent()) {
+            Next::Confirm => self.confirm(),
+            Next::Moved => {
+                let who = changed_by(&object, MANAGER).unwrap_or_else(|| "somebody else".to_owned());
+                self.moved(&division.shown(), &who)
+            }
+            Next::Write => {
+                self.learn(Learnt::Writing(percent))?;
+                if !cluster.patch(name, &target.path, &division.patch(percent))? {
+                    return Ok(false);
+                }
+                let after = target.division(&cluster.get(name, &target.path)?)?;
+                if after.percent() == Some(percent) {
+                    return self.confirm();
+                }
+                Err(RouterError::NotKept { router: name.to_owned(), percent, found: after.shown() })
+            }
+        }
+    }
+
+    fn route(&self) -> Option<&Route> {
+        self.state.routes.iter().find(|route| route.router == self.name)
+    }
+
+    /// Whether the registry has it that the router has the percentage, and nothing else.
+    fn is_known(&self) -> bool {
+        let has =
+            |route: &Route| route.confirmed == Some(self.percent) && route.writing.is_none() && route.moved.is_none();
+        self.route().is_some_and(has)
+    }
+
+    fn confirm(&self) -> Result<bool, RouterError> {
+        if !self.is_known() {
+            let Self { name, percent, state: State { model, candidate, .. }, .. } = self;
+            RouterFollows { router: name, model, version: candidate, percent: *percent }.emit();
+            self.learn(Learnt::Confirmed { percent: *percent, at_ms: now_ms() })?;
+        }
+        Ok(true)
+    }
+
+    /// Somebody else changed it: a person decides.
+    fn moved(&self, found: &str, who: &str) -> Result<bool, RouterError> {
+        let Self { name, percent, state: State { model, candidate, .. }, .. } = self;
+        if self.route().is_none_or(|route| route.moved.is_none()) {
+            let why = format!(
+                "{name} gives {found} of the traffic to version {candidate} in place of {percent}%, changed by {who}: resume to set {percent}% again"
+            );
+            RouterMoved { router: name, model, why: &why }.emit();
+            self.learn(Learnt::Moved(why))?;
+        }
+        Ok(true)
+    }
+
+    fn learn(&self, learnt: Learnt) -> Result<(), RouterError> {
+        let live = |version: &str| stream_state::current(self.view, &self.policy.model, version);
+        let context = RequestContext { policy: self.policy, live: &live, actor: DRIFTGATE, now_ms: now_ms() };
+        Ok(self.registry.learn_of_router(&context, &self.state.id, self.name, learnt)?)
+    }
+}

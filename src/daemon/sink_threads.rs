@@ -190,7 +190,14 @@ fn follower(config: &Config, registry: &Arc<Embedded>, view: &Shared) -> anyhow:
         receivers.push(Receiver { name: hook.name.clone(), webhook });
     }
     let (registry, view) = (Arc::clone(registry), view.clone());
-    Ok(Follower { access: config.routing.access.clone(), receivers, every: config.routing.every, registry, view })
+    Ok(Follower {
+        access: config.routing.access.clone(),
+        receivers,
+        every: config.routing.every,
+        calls: calls(config.stores.ca_file.as_ref()),
+        registry,
+        view,
+    })
 }
 
 fn secret(path: &PathBuf) -> anyhow::Result<String> {

@@ -266,7 +266,11 @@ fn what_is_not_there_is_answered_with_what_is() {
     assert_eq!(server.get(&format!("{AT}/versions/9/verdicts")), none);
     let (code, body) = server.get("/api/v2");
     assert!(
-        code == 404 && body["error"].as_str().unwrap().starts_with("there is nothing at /api/v2; there are /, /page.js, /live, "),
+        code == 404
+            && body["error"]
+                .as_str()
+                .unwrap()
+                .starts_with("there is nothing at /api/v2; there are /, /page.js, /live, "),
         "{body}"
     );
     assert_eq!(server.get("/api/v1/models/%FF").0, 400);

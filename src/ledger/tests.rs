@@ -7,6 +7,7 @@ mod batches;
 mod elsewhere;
 mod files;
 mod promotions;
+mod routes;
 mod signals;
 mod upgrades;
 

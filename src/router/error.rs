@@ -24,6 +24,8 @@ pub enum RouterError {
     NoCluster { router: String },
     #[error("the access to Kubernetes cannot be set up: {said}")]
     Access { said: String },
+    #[error("AWS cannot be asked: {said}")]
+    Aws { said: String },
     #[error("{router}: {found}")]
     Unlike { router: String, found: String },
     #[error(

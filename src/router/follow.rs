@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use super::error::RouterError;
 use super::kubernetes::{Access, Cluster};
 use super::receiver::Receiver;
-use super::turn::Turn;
+use super::sagemaker::SageMaker;
+use super::turn::{Outcome, Turn};
+use crate::http_client::Calls;
 use crate::ledger::{Embedded, RegistryError, Routed};
 use crate::telemetry::events::routing::RouterBehind;
 use crate::view::Shared;
@@ -22,11 +24,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Until a router is looked at again that takes a while to change.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Follows the rollouts of all models.
 pub struct Follower {
     /// `None`: no API server is known.
     pub access: Option<Access>,
     pub receivers: Vec<Receiver>,
+    /// How AWS is called.
+    pub calls: Calls,
     /// How often routers are asked whether somebody else changed them.
     pub every: Duration,
     pub registry: Arc<Embedded>,
@@ -52,6 +59,7 @@ impl Look {
 #[derive(Default)]
 struct Memory {
     cluster: Option<Cluster>,
+    aws: Option<SageMaker>,
     /// By rollout and router.
     looks: BTreeMap<(String, String), Look>,
 }
@@ -118,15 +126,18 @@ impl Follower {
                     .ok_or_else(|| RouterError::NoReceiver { router: name.clone(), to: to.clone() })
                     .and_then(|receiver| turn.tell(receiver, body.as_deref()))
             }
+            Router::SageMaker { endpoint, backends } => {
+                self.aws(memory).and_then(|aws| turn.weigh(endpoint, backends, aws))
+            }
             _ => self.cluster(&name, memory).and_then(|cluster| turn.divide(router, cluster)),
         };
         let look = match done {
-            Ok(true) => {
+            Ok(Outcome::Settled) => {
                 self.view.works(&part);
                 Look { due: now + self.every, failures: 0, percent }
             }
-            // Something changed under the patch: it is read again at once.
-            Ok(false) => Look { due: now, failures, percent },
+            Ok(Outcome::Again) => Look { due: now, failures, percent },
+            Ok(Outcome::Soon) => Look { due: now + SOON, failures, percent },
             // Another process of the cluster follows.
             Err(RouterError::Registry(RegistryError::Standby { .. })) => {
                 Look { due: now + self.every, failures: 0, percent }
@@ -153,5 +164,14 @@ impl Follower {
             Cluster::new(self.access.as_ref().ok_or_else(missing)?)?
         };
         Ok(memory.cluster.insert(cluster))
+    }
+
+    /// AWS, likewise.
+    fn aws<'m>(&self, memory: &'m mut Memory) -> Result<&'m SageMaker, RouterError> {
+        let aws = match memory.aws.take() {
+            Some(aws) => aws,
+            None => SageMaker::new(&self.calls)?,
+        };
+        Ok(memory.aws.insert(aws))
     }
 }

@@ -1,6 +1,6 @@
 //! Where the objects of each kind are, and where they have their weights.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::division::{Division, Pair, Weight};
 use super::error::RouterError;
@@ -33,12 +33,8 @@ impl Target {
     /// # Errors
     /// Names that need a champion where there is none.
     pub fn of(router: &Router, state: &State) -> Result<Option<Self>, RouterError> {
-        let named = |name: &str| {
-            in_names(name, &state.candidate, state.champion.as_deref())
-                .ok_or_else(|| RouterError::NoChampion { router: router.name() })
-        };
-        let backends =
-            |of: &Backends| Ok::<_, RouterError>(Backends { stable: named(&of.stable)?, canary: named(&of.canary)? });
+        let named = |name: &str| named(name, &router.name(), state);
+        let backends = |of: &Backends| backends(of, &router.name(), state);
         let (object, kind, divides) = match router {
             Router::GatewayApi { object, is_grpc, rule, backends: of } => {
                 let kind = if *is_grpc { "grpcroutes" } else { "httproutes" };
@@ -60,7 +56,7 @@ impl Target {
                 let divides = Divides::Seldon { backends: backends(of)? };
                 (object, ("mlops.seldon.io/v1alpha1", "experiments"), divides)
             }
-            Router::Webhook { .. } => return Ok(None),
+            Router::SageMaker { .. } | Router::Webhook { .. } => return Ok(None),
         };
         let (ObjectName { namespace, name }, (version, plural)) = (object, kind);
         let path = format!("/apis/{version}/namespaces/{namespace}/{plural}/{}", named(name)?);
@@ -108,6 +104,43 @@ impl Target {
         };
         let pairs = pairs.map_err(|found| RouterError::Unlike { router: self.router.clone(), found })?;
         Ok(Division { pairs })
+    }
+}
+
+/// A name in which versions stand for a rollout's.
+///
+/// # Errors
+/// A name that needs a champion where there is none.
+pub fn named(name: &str, router: &str, state: &State) -> Result<String, RouterError> {
+    in_names(name, &state.candidate, state.champion.as_deref())
+        .ok_or_else(|| RouterError::NoChampion { router: router.to_owned() })
+}
+
+/// The same of both backends.
+///
+/// # Errors
+/// As `named`.
+pub fn backends(of: &Backends, router: &str, state: &State) -> Result<Backends, RouterError> {
+    Ok(Backends { stable: named(&of.stable, router, state)?, canary: named(&of.canary, router, state)? })
+}
+
+/// How an endpoint of `SageMaker`, as it is described, divides its traffic: by the weights that it has or is coming to.
+///
+/// # Errors
+/// An endpoint without the variants, or with others beside them.
+pub fn variants(router: &str, endpoint: &Value, backends: &Backends) -> Result<Division, RouterError> {
+    let of = |key: &str, variant: &Value| variant.get(key).cloned();
+    let list = endpoint.get("ProductionVariants").and_then(Value::as_array);
+    let list: Vec<Value> = list
+        .into_iter()
+        .flatten()
+        .map(|v| json!({"name": of("VariantName", v), "weight": of("DesiredWeight", v).or_else(|| of("CurrentWeight", v))}))
+        .collect();
+    let name = |variant: &Value| variant.get("name").and_then(Value::as_str).map(str::to_owned);
+    let unlike = |found| RouterError::Unlike { router: router.to_owned(), found };
+    match pair("/ProductionVariants", &list, backends, 0.0, &name, &[]).map_err(unlike)? {
+        Some(pair) => Ok(Division { pairs: vec![pair] }),
+        None => Err(unlike(lacks(backends, &[("the endpoint".to_owned(), names(&list, &name))]))),
     }
 }
 

@@ -3,13 +3,15 @@
 use super::division::changed_by;
 use super::error::RouterError;
 use super::kubernetes::{Cluster, MANAGER};
-use super::places::Target;
+use super::places::{Target, backends, named};
 use super::receiver::Receiver;
+use super::sagemaker::SageMaker;
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, RequestContext};
 use crate::telemetry::events::routing::{RouterFollows, RouterMoved};
 use crate::view::{Shared, stream_state};
 use driftgate_core::audit::names::DRIFTGATE;
+use driftgate_core::policy::traffic::Backends;
 use driftgate_core::policy::{Policy, Router};
 use driftgate_core::rollout::route::{Learnt, Next, next};
 use driftgate_core::rollout::{Route, State};
@@ -25,32 +27,39 @@ pub struct Turn<'a> {
     pub percent: f64,
 }
 
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has the percentage, or a person decides.
+    Settled,
+    /// Something changed in between: it is looked at again at once.
+    Again,
+    /// It is on its way, and looked at again soon.
+    Soon,
+}
+
 impl Turn<'_> {
     /// Tells a receiver the percentage, unless it has taken it before; it cannot be read.
     ///
     /// # Errors
     /// A receiver that does not answer, or that refuses.
-    pub fn tell(&self, receiver: &Receiver, template: Option<&str>) -> Result<bool, RouterError> {
+    pub fn tell(&self, receiver: &Receiver, template: Option<&str>) -> Result<Outcome, RouterError> {
         if self.is_known() {
-            return Ok(true);
+            return Ok(Outcome::Settled);
         }
         self.learn(Learnt::Writing(self.percent))?;
         receiver.tell(self.state, self.percent, template)?;
         self.confirm()
     }
 
-    /// Reads an object, and patches it where it divides its traffic otherwise. `false`: it changed in between, and is to be looked
-    /// at again.
+    /// Reads an object, and patches it where it divides its traffic otherwise.
     ///
     /// # Errors
     /// An API server that does not answer, an object that is not there or has not the backends, a weight that is not kept.
-    pub fn divide(&self, router: &Router, cluster: &Cluster) -> Result<bool, RouterError> {
+    pub fn divide(&self, router: &Router, cluster: &Cluster) -> Result<Outcome, RouterError> {
         let (name, percent) = (self.name, self.percent);
-        let Some(target) = Target::of(router, self.state)? else { return Ok(true) };
-        // Of a rollout that is over nothing else says that the router has to change.
-        if self.state.phase.is_over() && !self.is_known() {
-            self.learn(Learnt::Writing(percent))?;
-        }
+        let Some(target) = Target::of(router, self.state)? else { return Ok(Outcome::Settled) };
+        self.announce()?;
         let object = cluster.get(name, &target.path)?;
         let division = target.division(&object)?;
         match next(self.state, name, percent, division.percent()) {
@@ -62,7 +71,7 @@ impl Turn<'_> {
             Next::Write => {
                 self.learn(Learnt::Writing(percent))?;
                 if !cluster.patch(name, &target.path, &division.patch(percent))? {
-                    return Ok(false);
+                    return Ok(Outcome::Again);
                 }
                 let after = target.division(&cluster.get(name, &target.path)?)?;
                 if after.percent() == Some(percent) {
@@ -71,6 +80,34 @@ impl Turn<'_> {
                 Err(RouterError::NotKept { router: name.to_owned(), percent, found: after.shown() })
             }
         }
+    }
+
+    /// Reads an endpoint, and sets the weights of its variants where it divides its traffic otherwise; it takes a while to do so.
+    ///
+    /// # Errors
+    /// An API that does not answer, an endpoint that is not there or has not the variants.
+    pub fn weigh(&self, endpoint: &str, of: &Backends, aws: &SageMaker) -> Result<Outcome, RouterError> {
+        let (name, percent) = (self.name, self.percent);
+        let (endpoint, backends) = (named(endpoint, name, self.state)?, backends(of, name, self.state)?);
+        self.announce()?;
+        let found = aws.endpoint(name, &endpoint, &backends)?;
+        if found.is_changing {
+            return Ok(Outcome::Soon);
+        }
+        match next(self.state, name, percent, found.division.percent()) {
+            Next::Confirm => self.confirm(),
+            Next::Moved => self.moved(&found.division.shown(), "somebody else"),
+            Next::Write => {
+                self.learn(Learnt::Writing(percent))?;
+                aws.set(name, &endpoint, &backends, percent)?;
+                Ok(Outcome::Soon)
+            }
+        }
+    }
+
+    /// Of a rollout that is over nothing else says that the router has to change.
+    fn announce(&self) -> Result<(), RouterError> {
+        if self.state.phase.is_over() && !self.is_known() { self.learn(Learnt::Writing(self.percent)) } else { Ok(()) }
     }
 
     fn route(&self) -> Option<&Route> {
@@ -84,17 +121,17 @@ impl Turn<'_> {
         self.route().is_some_and(has)
     }
 
-    fn confirm(&self) -> Result<bool, RouterError> {
+    fn confirm(&self) -> Result<Outcome, RouterError> {
         if !self.is_known() {
             let Self { name, percent, state: State { model, candidate, .. }, .. } = self;
             RouterFollows { router: name, model, version: candidate, percent: *percent }.emit();
             self.learn(Learnt::Confirmed { percent: *percent, at_ms: now_ms() })?;
         }
-        Ok(true)
+        Ok(Outcome::Settled)
     }
 
     /// Somebody else changed it: a person decides.
-    fn moved(&self, found: &str, who: &str) -> Result<bool, RouterError> {
+    fn moved(&self, found: &str, who: &str) -> Result<Outcome, RouterError> {
         let Self { name, percent, state: State { model, candidate, .. }, .. } = self;
         if self.route().is_none_or(|route| route.moved.is_none()) {
             let why = format!(
@@ -103,7 +140,7 @@ impl Turn<'_> {
             RouterMoved { router: name, model, why: &why }.emit();
             self.learn(Learnt::Moved(why))?;
         }
-        Ok(true)
+        Ok(Outcome::Settled)
     }
 
     fn learn(&self, learnt: Learnt) -> Result<(), RouterError> {

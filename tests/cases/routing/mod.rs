@@ -5,6 +5,7 @@ mod admission;
 mod canary;
 mod kubernetes;
 mod proxy;
+mod sagemaker;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;

@@ -541,9 +541,10 @@ pub static ROUTER: Mapping = Mapping {
         key("istio", Shape::Map(&ISTIO), "", "A `VirtualService` of Istio."),
         key("kserve", Shape::Map(&KSERVE_ROUTER), "", "An `InferenceService` of KServe."),
         key("seldon", Shape::Map(&SELDON), "", "An `Experiment` of Seldon Core 2."),
+        key("sagemaker", Shape::Map(&SAGEMAKER), "", "A real-time endpoint of SageMaker."),
         key("webhook", Shape::Map(&WEBHOOK_ROUTER), "", "A receiver of the configuration's `routing.webhooks`."),
     ],
-    one_of: &["gateway_api", "istio", "kserve", "seldon", "webhook"],
+    one_of: &["gateway_api", "istio", "kserve", "seldon", "sagemaker", "webhook"],
 };
 
 pub static GATEWAY_API: Mapping = mapping(
@@ -596,6 +597,15 @@ pub static SELDON: Mapping = mapping(
         NAMESPACE,
         key("stable", VERSIONED, REQUIRED, "The model or pipeline of the version that serves."),
         key("canary", VERSIONED, REQUIRED, "The model or pipeline of the candidate."),
+    ],
+);
+
+pub static SAGEMAKER: Mapping = mapping(
+    "transitions[].rollout.traffic[].sagemaker",
+    &[
+        key("endpoint", VERSIONED, REQUIRED, "The endpoint, in the region of the environment (`AWS_REGION`)."),
+        key("stable", VERSIONED, REQUIRED, "The production variant of the version that serves."),
+        key("canary", VERSIONED, REQUIRED, "The production variant of the candidate."),
     ],
 );
 

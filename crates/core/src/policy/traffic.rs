@@ -14,6 +14,8 @@ pub enum Router {
     Kserve { object: ObjectName, predictor: Option<String> },
     /// The weights of a Seldon Core 2 `Experiment` of models.
     Seldon { object: ObjectName, backends: Backends },
+    /// The weights of two production variants of a `SageMaker` endpoint.
+    SageMaker { endpoint: String, backends: Backends },
     /// One of the configuration's `routing.webhooks`, by its name, and the text that it is sent.
     Webhook { to: String, body: Option<String> },
 }
@@ -42,6 +44,7 @@ impl Router {
             Self::Istio { object, .. } => ("VirtualService", object),
             Self::Kserve { object, .. } => ("InferenceService", object),
             Self::Seldon { object, .. } => ("Experiment", object),
+            Self::SageMaker { endpoint, .. } => return format!("SageMaker endpoint {endpoint}"),
             Self::Webhook { to, .. } => return format!("webhook {to}"),
         };
         format!("{kind} {namespace}/{name}")
@@ -120,6 +123,11 @@ fn router(item: &Item) -> Option<Router> {
             let map = item.map(&keys::SELDON.names())?;
             let object = object(&map, "experiment");
             Some(Router::Seldon { object: object?, backends: backends(&map)? })
+        }
+        "sagemaker" => {
+            let map = item.map(&keys::SAGEMAKER.names())?;
+            let endpoint = map.require("endpoint", "fraud").and_then(|item| name(&item));
+            Some(Router::SageMaker { endpoint: endpoint?, backends: backends(&map)? })
         }
         _ => {
             let map = item.map(&keys::WEBHOOK_ROUTER.names())?;

@@ -136,7 +136,7 @@ fn routers_of_the_traffic() {
     let read = rollout(
         ", traffic: [{gateway_api: {route: fraud, namespace: ml, rule: predict, stable: \"fraud-{champion}\", canary: \"fraud-{version}\"}},
           {istio: {virtual_service: fraud, host: fraud, stable: old, canary: new}}, {kserve: {inference_service: fraud}},
-          {seldon: {experiment: fraud, stable: a, canary: b}}, {webhook: {to: edge, body: '{\"w\": {weight}}'}}]",
+          {seldon: {experiment: fraud, stable: a, canary: b}}, {sagemaker: {endpoint: fraud, stable: a, canary: b}}, {webhook: {to: edge, body: '{\"w\": {weight}}'}}]",
     );
     let names: Vec<String> = read.traffic.iter().map(Router::name).collect();
     let expected = [
@@ -144,6 +144,7 @@ fn routers_of_the_traffic() {
         "VirtualService default/fraud",
         "InferenceService default/fraud",
         "Experiment default/fraud",
+        "SageMaker endpoint fraud",
         "webhook edge",
     ];
     assert_eq!(names, expected);

@@ -464,6 +464,16 @@ class RolloutRequest(TypedDict):
     reason: NotRequired[Optional[str]]
 
 
+class Route(TypedDict):
+    """What is known of a router that follows a rollout. Weights are percent for the candidate."""
+
+    confirmed: Optional[float]
+    confirmed_ms: Optional[int]
+    moved: Optional[str]
+    router: str
+    writing: Optional[float]
+
+
 class RuleResult(TypedDict):
     """One rule on one subject. Which evidence stands beside these fields depends on the metric."""
 
@@ -506,6 +516,24 @@ class Status(TypedDict):
     ready: NotRequired[bool]
     remarks: NotRequired[list[str]]
     undelivered: NotRequired[dict[str, int]]
+
+
+class TrafficShare(TypedDict):
+    """Predictions by version since the routers have the weight, in windows that do not overlap."""
+
+    both: int
+    candidate: int
+    open: Optional[TrafficShareWindow]
+    since_ms: Optional[int]
+    until_ms: Optional[int]
+
+
+class TrafficShareWindow(TypedDict):
+    """A window of which not all versions have been judged."""
+
+    both: int
+    candidate: int
+    end_ms: int
 
 
 class UnblockRequest(TypedDict):
@@ -647,7 +675,7 @@ PendingRollback = TypedDict("PendingRollback", {"from": "str", "model": "str", "
 
 RolledBack = TypedDict("RolledBack", {"drill": "bool", "from": "str", "model": "str", "moved": "bool", "to": "Optional[str]"}, total=False)
 
-Rollout = TypedDict("Rollout", {"breaches": "dict[str, Any]", "candidate": "str", "champion": "Optional[str]", "comparison": "dict[str, Any]", "confirmed": "bool", "dry_run": "bool", "external": "bool", "first_seen_ms": "dict[str, int]", "from": "str", "gate_asked": "bool", "id": "str", "inconclusive": "bool", "measured": "dict[str, Any]", "model": "str", "now_ms": "int", "paused": "Optional[str]", "pauses": "list[dict[str, Any]]", "phase": "RolloutPhase", "processed_ms": "dict[str, dict[str, int]]", "started_ms": "int", "step": "int", "step_started_ms": "int", "to": "str", "weight": "float", "why": "str"}, total=False)
+Rollout = TypedDict("Rollout", {"breaches": "dict[str, Any]", "candidate": "str", "champion": "Optional[str]", "comparison": "dict[str, Any]", "confirmed": "bool", "dry_run": "bool", "external": "bool", "first_seen_ms": "dict[str, int]", "from": "str", "gate_asked": "bool", "id": "str", "inconclusive": "bool", "measured": "dict[str, Any]", "model": "str", "now_ms": "int", "paused": "Optional[str]", "pauses": "list[dict[str, Any]]", "phase": "RolloutPhase", "processed_ms": "dict[str, dict[str, int]]", "routes": "list[Route]", "share": "TrafficShare", "started_ms": "int", "step": "int", "step_started_ms": "int", "to": "str", "weight": "float", "why": "str"}, total=False)
 
 RolloutPhase = Literal["Waiting", "Progressing", "WaitingPromotion", "Promoting", "Succeeded", "Failed"]
 

@@ -25,7 +25,6 @@ use crate::http::server::{Hosts, Port, serve};
 use crate::telemetry::events::admission::{AdmissionListens, Admitted, Refused};
 use crate::view::Shared;
 use driftgate_core::gate::{Answer, GateVerdict};
-use driftgate_core::promotion::version::VersionRecord;
 use review::{Asked, Decision, Review, Subject};
 
 /// The API server sends no object that is larger than etcd takes.
@@ -130,8 +129,10 @@ fn decide(door: &Door, review: &Review) -> Decision {
 
 /// What the daemon says of a version.
 fn judged(client: &Client, Subject { model, version, stage }: &Subject) -> Result<Decision, Failure> {
-    let record: VersionRecord = client.get(&["api", "v1", "models", model, "versions", version], &[])?;
-    if record.stages.iter().any(|standing| standing == stage || standing == CANARY) {
+    let record: Value = client.get(&["api", "v1", "models", model, "versions", version], &[])?;
+    let stages = record.get("stages").and_then(Value::as_array);
+    let stages = stages.into_iter().flatten().filter_map(Value::as_str);
+    if stages.into_iter().any(|standing| standing == stage || standing == CANARY) {
         return Ok(Decision::Allow);
     }
     let answer: Answer = client.get(&["api", "v1", "gate", model, version], &[("to", stage)])?;

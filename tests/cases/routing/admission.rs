@@ -1,7 +1,7 @@
 //! The validating webhook between a real API server and a daemon: nobody deploys a version that the gate does not pass.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use super::{STEPS, begun};
 use crate::broker::{Daemon, wait_for};
 use crate::service::Service;
 
-/// The webhook, which ends with this.
-struct Webhook(Child);
+/// The webhook, which ends with this; what it says is read on.
+struct Webhook(Child, #[expect(dead_code, reason = "a pipe that nobody reads would be broken")] BufReader<ChildStderr>);
 
 impl Drop for Webhook {
     fn drop(&mut self) {
@@ -42,9 +42,10 @@ fn webhook(service: &Service, daemon: &Daemon) -> (Webhook, String) {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
-    (Webhook(child), said["address"].as_str().unwrap().to_owned())
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    let listens: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    (Webhook(child, said), listens["address"].as_str().unwrap().to_owned())
 }
 
 fn deployment(model: &str, version: &str, replicas: u32) -> String {

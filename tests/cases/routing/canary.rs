@@ -42,10 +42,10 @@ fn a_canary_gets_its_traffic_step_by_step_and_loses_it_within_two_seconds_of_its
     std::fs::copy(folder.path("kubeconfig"), service.folder.path("kubeconfig")).unwrap();
     let policy = service.folder.read("policy.yaml");
     let policy = policy
-        .replace("window: {size: 1m, slide: 1m}", "window: {size: 2s, slide: 1s}\n    lateness: 0s")
+        .replace("window: {size: 1m, slide: 1m}", "window: {size: 2s, slide: 1s, lateness: 0s}")
         .replace("for: 5m", "for: 3s")
         .replace("min_samples: 20", "min_samples: 5")
-        .replace("checks: [drift, fairness, slo]", "checks: []");
+        .replace("checks: [drift, fairness, slo]", "checks: [slo]");
     service.folder.write("policy.yaml", policy);
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "6", "7");
@@ -53,7 +53,7 @@ fn a_canary_gets_its_traffic_step_by_step_and_loses_it_within_two_seconds_of_its
     let slow = Arc::clone(&models[1].latency_ms);
     let route = format!("/apis/gateway.networking.k8s.io/v1/namespaces/{name}/httproutes/fraud");
     let proxy = Proxy::start(&route, models, &service.predictions, &service.model);
-    wait_for("events", || daemon.metric("driftgate_events_total{kind=\"predictions\"}").or(Some(0.0)));
+    service.wait_for_gate(&daemon, "7", 4);
     service.approve(&daemon, "7");
     service.run(&daemon, "op", "promote fraud_live 7").exits(0);
 

@@ -104,24 +104,31 @@ impl Proxy {
         threads.push(thread::spawn(move || {
             let mut random = Random(7);
             let mut due = Instant::now();
-            let mut request = 0_u64;
+            let (mut request, mut is_shadowed) = (0_u64, true);
             while goes_on() {
                 let is_new = random.below(100) < weight.load(Ordering::Relaxed);
                 let prod_moved = weight.load(Ordering::Relaxed) == 100;
                 request += 1;
-                let (models, to, model) = (Arc::clone(&models), Arc::clone(&to), model.clone());
-                thread::spawn(move || {
-                    let took = models[usize::from(is_new)].ask();
-                    let stage = if !is_new || prod_moved { "prod" } else { "canary" };
-                    let mut served = to.lock().unwrap();
-                    let ts = now_ms();
-                    let event = json!({
-                        "prediction_id": format!("{model}-{request}"), "model": model, "version": if is_new { "7" } else { "6" }, "ts": ts,
-                        "stage": stage, "score": 0.9, "features": {"x": request % 10}, "latency_ms": took, "error": false,
-                        "segments": {"region": "eu"},
+                is_shadowed &= weight.load(Ordering::Relaxed) == 0;
+                let ask = |is_new: bool, stage: &'static str| {
+                    let (models, to, model) = (Arc::clone(&models), Arc::clone(&to), model.clone());
+                    thread::spawn(move || {
+                        let took = models[usize::from(is_new)].ask();
+                        let mut served = to.lock().unwrap();
+                        let ts = now_ms();
+                        let event = json!({
+                            "prediction_id": format!("{model}-{request}"), "model": model, "version": if is_new { "7" } else { "6" }, "ts": ts,
+                            "stage": stage, "score": 0.9, "features": {"x": request % 10}, "latency_ms": took, "error": false,
+                            "segments": {"region": "eu"},
+                        });
+                        served.push((ts, event));
                     });
-                    served.push((ts, event));
-                });
+                };
+                ask(is_new, if !is_new || prod_moved { "prod" } else { "canary" });
+                // Before its rollout the candidate gets a copy of each request.
+                if is_shadowed {
+                    ask(true, "staging");
+                }
                 due += Duration::from_millis(1000 / RATE);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }

@@ -469,6 +469,7 @@ class Route(TypedDict):
 
     confirmed: Optional[float]
     confirmed_ms: Optional[int]
+    mirrored: NotRequired[bool]
     moved: Optional[str]
     router: str
     writing: Optional[float]

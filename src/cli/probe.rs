@@ -1,12 +1,13 @@
 //! `driftgate probe`: looks at the first messages of a topic or the first rows of a file, and says what they are and how driftgate would read
 //! them. `topic` and `file` read, `detect` tells formats, `decode` fetches schemas, `fields` counts fields, `guess` says what they are for,
-//! `report` puts it together, and `show` prints it.
+//! `inference` what joins requests and responses, `report` puts it together, and `show` prints it.
 
 mod decode;
 mod detect;
 mod fields;
 mod file;
 mod guess;
+mod inference;
 mod report;
 mod show;
 mod topic;
@@ -89,7 +90,7 @@ impl Looked {
             events: report.looked_at,
             source: report.source(),
             problems: report.problems.clone(),
-            open: report.guess.open.clone(),
+            open: report.open().to_vec(),
         }
     }
 }

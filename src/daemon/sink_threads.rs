@@ -168,7 +168,9 @@ pub fn start(
     }
     let follower = follower(config, registry, view)?;
     let stops = control.clone();
-    threads.add(follower.start(move || stops.is_stopping())?);
+    for thread in follower.start(&move || stops.is_stopping())? {
+        threads.add(thread);
+    }
     for query in &config.prometheus {
         let standing = Standing::new(Part::Query(query.metric.clone()), view.clone());
         let lane = Lane::new(TopicWriter::new(properties)?, query.topic.clone(), standing);

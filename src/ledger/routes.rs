@@ -71,6 +71,11 @@ fn learn(
             let note = format!("{router} gives {percent}% of the traffic to version {}", state.candidate);
             record(change, DRIFTGATE, &state, RolloutEvent::Note { note })
         }
+        Learnt::Mirrored(is_on) => {
+            let note = if is_on { "mirrors all traffic" } else { "mirrors no traffic any more" };
+            let note = format!("{router} {note} to version {}", state.candidate);
+            record(change, DRIFTGATE, &state, RolloutEvent::Note { note })
+        }
         Learnt::Moved(why) => {
             if state.phase.is_over() {
                 return record(change, DRIFTGATE, &state, RolloutEvent::Note { note: why });

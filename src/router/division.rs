@@ -78,9 +78,9 @@ impl Division {
         shown.join(" and ")
     }
 
-    /// The patch that gives the candidate this percentage.
+    /// The operations that give the candidate this percentage.
     #[must_use]
-    pub fn patch(&self, percent: f64) -> Value {
+    pub fn patch(&self, percent: f64) -> Vec<Value> {
         let mut patch = Vec::new();
         for pair in &self.pairs {
             let Some(stable) = &pair.stable else {
@@ -93,7 +93,7 @@ impl Division {
             stable.set(all - canary, &mut patch);
             pair.canary.set(canary, &mut patch);
         }
-        Value::Array(patch)
+        patch
     }
 }
 

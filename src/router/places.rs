@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::division::{Division, Pair, Weight};
 use super::error::RouterError;
+use super::mirror::Mirror;
 use driftgate_core::policy::Router;
 use driftgate_core::policy::traffic::{Backends, ObjectName, in_names};
 use driftgate_core::rollout::State;
@@ -61,6 +62,16 @@ impl Target {
         let (ObjectName { namespace, name }, (version, plural)) = (object, kind);
         let path = format!("/apis/{version}/namespaces/{namespace}/{plural}/{}", named(name)?);
         Ok(Some(Self { router: router.name(), path, divides }))
+    }
+
+    /// How such objects mirror traffic; `None`: they do not.
+    #[must_use]
+    pub fn mirror(&self) -> Option<Mirror> {
+        match self.divides {
+            Divides::GatewayApi { .. } => Some(Mirror::GatewayApi),
+            Divides::Istio { .. } => Some(Mirror::Istio),
+            Divides::Knative | Divides::Canary { .. } | Divides::Seldon { .. } => None,
+        }
     }
 
     /// How the object, as the API server gives it, divides its traffic.

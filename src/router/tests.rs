@@ -43,9 +43,14 @@ fn patched(object: &Value, operations: &Value) -> Value {
             assert_eq!(object.pointer(path), Some(value), "{path}");
             continue;
         }
-        assert_eq!(op["op"], "add");
         let (parent, name) = path.rsplit_once('/').unwrap();
-        object.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(name.to_owned(), value.clone());
+        match (object.pointer_mut(parent).unwrap(), op["op"].as_str().unwrap()) {
+            (Value::Object(parent), "add") => drop(parent.insert(name.to_owned(), value.clone())),
+            (Value::Object(parent), "remove") => drop(parent.remove(name).unwrap()),
+            (Value::Array(parent), "add") if name == "-" => parent.push(value.clone()),
+            (Value::Array(parent), "remove") => drop(parent.remove(name.parse().unwrap())),
+            (parent, op) => panic!("{op} {path} in {parent}"),
+        }
     }
     object
 }
@@ -55,7 +60,7 @@ fn set_and_read(target: &Target, object: &Value, percents: &[f64]) -> Value {
     let mut object = object.clone();
     for &percent in percents {
         let division = target.division(&object).unwrap();
-        object = patched(&object, &division.patch(percent));
+        object = patched(&object, &division.patch(percent).into());
         assert_eq!(target.division(&object).unwrap().percent(), Some(percent), "{object}");
     }
     object
@@ -99,6 +104,7 @@ fn a_patch_tests_what_it_replaces() {
     let router = Router::GatewayApi { object: object(), is_grpc: false, rule: None, backends: backends() };
     let route = json!({"spec": {"rules": [{"backendRefs": [{"name": "fraud-6", "weight": 100}, {"name": "fraud-7", "weight": 0}]}]}});
     let patch = target(&router).division(&route).unwrap().patch(10.0);
+    let patch = Value::Array(patch);
     let at = |at: usize, field: &str| format!("/spec/rules/0/backendRefs/{at}/{field}");
     assert_eq!(
         patch,
@@ -168,6 +174,38 @@ fn a_third_backend_with_traffic_is_no_percentage() {
         "{error}"
     );
     assert_eq!(seldon.division(&with(0)).unwrap().percent(), Some(0.0));
+}
+
+#[test]
+fn a_mirror_is_set_and_taken_away_and_others_stay() {
+    let backends = |first: Value, second: Value| {
+        json!({"spec": {"rules": [{"filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "audit"}}}],
+        "backendRefs": [first.clone(), second.clone()]}, {"backendRefs": [first, second]}]}})
+    };
+    let route = backends(
+        json!({"name": "fraud-6", "port": 80, "weight": 1}),
+        json!({"name": "fraud-7", "port": 80, "weight": 0}),
+    );
+    let to = |host: &str, weight: i64| json!({"destination": {"host": host}, "weight": weight});
+    let service = json!({"spec": {"http": [{"route": [to("fraud-6", 1), to("fraud-7", 0)]}]}});
+    let gateway = Router::GatewayApi { object: object(), is_grpc: false, rule: None, backends: self::backends() };
+    let istio = Router::Istio { object: object(), route: None, host: None, backends: self::backends() };
+    for (router, before) in [(gateway, route), (istio, service)] {
+        let target = target(&router);
+        let mirror = target.mirror().unwrap();
+        let operations = |object: &Value, is_on| mirror.operations(object, &target.division(object).unwrap(), is_on);
+        assert!(operations(&before, false).is_empty());
+        let on = patched(&before, &operations(&before, true).into());
+        assert!(operations(&on, true).is_empty() && on != before, "{on}");
+        let mut off = patched(&on, &operations(&on, false).into());
+        assert!(operations(&off, false).is_empty());
+        // An empty list is none.
+        if let Some(rule) = off.pointer_mut("/spec/rules/1").and_then(Value::as_object_mut) {
+            assert_eq!(rule.remove("filters"), Some(json!([])));
+        }
+        assert_eq!(off, before);
+    }
+    assert!(target(&Router::Kserve { object: object(), predictor: None }).mirror().is_none());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One look at one router: it is brought to the weight of its rollout, or said to be somebody else's.
 
-use super::division::changed_by;
+use serde_json::Value;
+
+use super::division::{Division, changed_by};
 use super::error::RouterError;
 use super::kubernetes::{Cluster, MANAGER};
 use super::places::{Target, backends, named};
@@ -25,6 +27,8 @@ pub struct Turn<'a> {
     /// `HTTPRoute ml/fraud`.
     pub name: &'a str,
     pub percent: f64,
+    /// Whether the candidate gets a copy of every request.
+    pub mirrored: bool,
 }
 
 /// What came of a look.
@@ -49,7 +53,7 @@ impl Turn<'_> {
         }
         self.learn(Learnt::Writing(self.percent))?;
         receiver.tell(self.state, self.percent, template)?;
-        self.confirm()
+        self.confirm(true)
     }
 
     /// Reads an object, and patches it where it divides its traffic otherwise.
@@ -62,24 +66,38 @@ impl Turn<'_> {
         self.announce()?;
         let object = cluster.get(name, &target.path)?;
         let division = target.division(&object)?;
+        let mirror = self.mirror(&target, &object, &division);
         match next(self.state, name, percent, division.percent()) {
-            Next::Confirm => self.confirm(),
+            Next::Confirm if mirror.is_empty() => self.confirm(false),
             Next::Moved => {
                 let who = changed_by(&object, MANAGER).unwrap_or_else(|| "somebody else".to_owned());
                 self.moved(&division.shown(), &who)
             }
-            Next::Write => {
+            Next::Confirm | Next::Write => {
                 self.learn(Learnt::Writing(percent))?;
-                if !cluster.patch(name, &target.path, &division.patch(percent))? {
+                if self.mirrored && !mirror.is_empty() {
+                    self.learn(Learnt::Mirrored(true))?;
+                }
+                let mut operations = division.patch(percent);
+                operations.extend(mirror);
+                if !cluster.patch(name, &target.path, &operations.into())? {
                     return Ok(Outcome::Again);
                 }
-                let after = target.division(&cluster.get(name, &target.path)?)?;
-                if after.percent() == Some(percent) {
-                    return self.confirm();
+                let object = cluster.get(name, &target.path)?;
+                let after = target.division(&object)?;
+                if after.percent() == Some(percent) && self.mirror(&target, &object, &after).is_empty() {
+                    return self.confirm(true);
                 }
                 Err(RouterError::NotKept { router: name.to_owned(), percent, found: after.shown() })
             }
         }
+    }
+
+    /// What has to change of the mirror. One that was never set here is left alone.
+    fn mirror(&self, target: &Target, object: &Value, division: &Division) -> Vec<Value> {
+        let is_ours = self.mirrored || self.route().is_some_and(|route| route.mirrored);
+        let mirror = target.mirror().filter(|_| is_ours);
+        mirror.map_or_else(Vec::new, |mirror| mirror.operations(object, division, self.mirrored))
     }
 
     /// Reads an endpoint, and sets the weights of its variants where it divides its traffic otherwise; it takes a while to do so.
@@ -95,7 +113,7 @@ impl Turn<'_> {
             return Ok(Outcome::Soon);
         }
         match next(self.state, name, percent, found.division.percent()) {
-            Next::Confirm => self.confirm(),
+            Next::Confirm => self.confirm(false),
             Next::Moved => self.moved(&found.division.shown(), "somebody else"),
             Next::Write => {
                 self.learn(Learnt::Writing(percent))?;
@@ -121,11 +139,15 @@ impl Turn<'_> {
         self.route().is_some_and(has)
     }
 
-    fn confirm(&self) -> Result<Outcome, RouterError> {
-        if !self.is_known() {
+    /// It has the percentage, as it was found or after it was written.
+    fn confirm(&self, is_written: bool) -> Result<Outcome, RouterError> {
+        if is_written || !self.is_known() {
             let Self { name, percent, state: State { model, candidate, .. }, .. } = self;
             RouterFollows { router: name, model, version: candidate, percent: *percent }.emit();
             self.learn(Learnt::Confirmed { percent: *percent, at_ms: now_ms() })?;
+        }
+        if !self.mirrored && self.route().is_some_and(|route| route.mirrored) {
+            self.learn(Learnt::Mirrored(false))?;
         }
         Ok(Outcome::Settled)
     }

@@ -61,7 +61,10 @@ impl Lineage {
             let is_run = |event: &Value| {
                 event["job"]["name"] == job && event["outputs"][0]["facets"]["version"]["datasetVersion"] == version
             };
-            all.iter().any(|of| is_run(&of["event"])).then_some(())
+            let run = |of: &Value| of["event"]["run"]["runId"].clone();
+            let started = all.iter().find(|of| is_run(&of["event"]) && of["event"]["eventType"] == "START")?;
+            let ends = |of: &&Value| run(of) == run(started) && of["event"]["eventType"] == "COMPLETE";
+            all.iter().find(ends).map(|_| ())
         });
     }
 }

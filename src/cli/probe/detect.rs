@@ -114,6 +114,11 @@ impl Format {
         matches!(self, Self::Json | Self::CloudEventsStructured)
     }
 
+    /// Whether these are requests and responses that a source joins.
+    pub fn is_inference(self) -> bool {
+        matches!(self, Self::KserveLoggerV1 | Self::KserveLoggerV2 | Self::KserveV2)
+    }
+
     /// The `format` of a source that reads such messages, if there can be one.
     pub fn of_source(self) -> Option<&'static str> {
         match self {

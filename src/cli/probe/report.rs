@@ -8,6 +8,7 @@ use super::detect::{Format, Message};
 use super::fields::Fields;
 use super::file;
 use super::guess::{self, Guess};
+use super::inference::{Bodies, Proposal};
 use crate::config::has_format;
 use driftgate_core::decode::framing::SchemaRef;
 use driftgate_core::event::Field as Of;
@@ -35,6 +36,8 @@ pub struct Report {
     pub unknown: Vec<Vec<u8>>,
     pub fields: Fields,
     pub guess: Guess,
+    /// Of requests and responses: the source that joins them.
+    pub inference: Option<Proposal>,
     /// Whether driftgate reads most of it as it is.
     pub is_read: bool,
     pub problems: Vec<String>,
@@ -44,6 +47,7 @@ impl Report {
     pub fn of_messages(from: From, messages: &[Message], decoder: &mut Decoder) -> Self {
         let (mut counts, mut schemas, mut unknown, mut fields) =
             (BTreeMap::<Format, u64>::new(), BTreeSet::new(), Vec::new(), Fields::default());
+        let mut bodies = Bodies::default();
         for message in messages {
             let seen = decoder.see(message);
             *counts.entry(seen.format).or_default() += 1;
@@ -53,12 +57,19 @@ impl Report {
             if matches!(seen.format, Format::Unknown | Format::OtherJson) && unknown.len() < UNKNOWN {
                 unknown.push(first_bytes(message));
             }
+            bodies.add(&seen);
             seen.tree.iter().for_each(|tree| fields.add(tree));
         }
         let mut formats: Vec<(Format, u64)> = counts.into_iter().collect();
         formats.sort_by_key(|(format, n)| (std::cmp::Reverse(*n), *format));
         let main = formats.iter().map(|(format, _)| *format).find(|format| *format != Format::Empty);
-        let is_read = main.is_none_or(is_read);
+        let inference = match &from {
+            From::Topic { topic, .. } => {
+                main.filter(|format| format.is_inference()).and_then(|_| bodies.proposal(topic))
+            }
+            From::File(_) => None,
+        };
+        let is_read = inference.is_some() || main.is_none_or(is_read);
         let mut problems = std::mem::take(&mut decoder.problems);
         problems.extend(main.filter(|_| !is_read).map(unread));
         if formats.iter().filter(|(format, _)| *format != Format::Empty).count() > 1 {
@@ -67,7 +78,18 @@ impl Report {
             );
         }
         let guess = guess::guess(&fields);
-        Self { from, looked_at: messages.len() as u64, formats, schemas, unknown, fields, guess, is_read, problems }
+        Self {
+            from,
+            looked_at: messages.len() as u64,
+            formats,
+            schemas,
+            unknown,
+            fields,
+            guess,
+            inference,
+            is_read,
+            problems,
+        }
     }
 
     pub fn of_file(path: &Path, read: file::Read) -> Self {
@@ -98,6 +120,7 @@ impl Report {
             unknown: read.others.iter().take(UNKNOWN).map(first_bytes).collect(),
             fields,
             guess,
+            inference: None,
             is_read: is_known && problems.is_empty(),
             problems,
         }
@@ -112,8 +135,16 @@ impl Report {
         found.map(|(format, _)| *format)
     }
 
+    /// What the proposal leaves open.
+    pub fn open(&self) -> &[String] {
+        self.inference.as_ref().map_or(&self.guess.open, |inference| &inference.open)
+    }
+
     /// `sources:` of a configuration that would read it, as YAML; `None` where that cannot be said.
     pub fn source(&self) -> Option<String> {
+        if let Some(inference) = &self.inference {
+            return Some(inference.source.clone());
+        }
         let kind = self.guess.kind.filter(|_| self.is_read)?;
         let (topic, format) = match &self.from {
             From::Topic { topic, .. } => {
@@ -169,6 +200,7 @@ fn unread(format: Format) -> String {
     match format {
         Format::Framed => "whether it is Avro or Protobuf says the schema registry: name it in the configuration (`schema_registry: {url: …}`) and give --config".to_owned(),
         Format::Unknown => "what it is cannot be told by its bytes. Avro and Protobuf without a frame look like this: they are read with `schema: {file: …}` of the source".to_owned(),
+        Format::KserveV2 => "there are responses only: they are read beside the topic of their requests, by its source's `inference: {responses: …}`".to_owned(),
         Format::KserveLoggerV1 | Format::KserveLoggerV2 => "requests and responses of KServe's logger are joined to predictions by a source with `format: kserve`, whose `kserve` says where the score stands".to_owned(),
         other => format!("driftgate does not read {} from topics: the messages would be rejected", other.says()),
     }

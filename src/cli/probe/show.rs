@@ -8,7 +8,7 @@ use super::fields::{Field, masked};
 use super::report::{From, Report};
 use crate::cli::display;
 use crate::cli::terminal::shown;
-use driftgate_core::event::Field as Of;
+use driftgate_core::event::{EventKind, Field as Of};
 
 /// Bytes that are shown of what is not known, unless values are asked for.
 const COVERED: usize = 8;
@@ -95,7 +95,7 @@ pub fn text(report: &Report, show: bool) -> String {
         let _ = writeln!(out, "not read: {}", shown(problem));
     }
     if !report.fields.all.is_empty() {
-        for open in &report.guess.open {
+        for open in report.open() {
             let _ = writeln!(out, "open: {}", shown(open));
         }
     }
@@ -121,7 +121,7 @@ fn proposal(report: &Report, out: &mut String) {
     };
     let _ = write!(out, "\n{what}, by the fields of what was looked at:\n\n{}", steered(&source));
     let (numeric, categorical) = (&report.guess.numeric, &report.guess.categorical);
-    if !numeric.is_empty() || !categorical.is_empty() {
+    if report.inference.is_none() && !(numeric.is_empty() && categorical.is_empty()) {
         let list = |names: &[String]| serde_json::to_string(names).unwrap_or_default().replace("\",\"", "\", \"");
         let _ = write!(
             out,
@@ -136,6 +136,12 @@ fn proposal(report: &Report, out: &mut String) {
 /// Lines of ours, with names of others in them.
 fn steered(lines: &str) -> String {
     lines.lines().fold(String::new(), |all, line| all + &shown(line) + "\n")
+}
+
+/// The kind of the events that a source would read.
+fn kind(report: &Report) -> Option<&'static str> {
+    let inference = report.inference.as_ref().map(|_| EventKind::Predictions);
+    inference.or(report.guess.kind).map(EventKind::name)
 }
 
 /// The report for programs.
@@ -159,8 +165,8 @@ pub fn json(report: &Report, show: bool) -> Value {
         "schemas": report.schemas.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "first_bytes": report.unknown.iter().map(|unknown| bytes(unknown, show)).collect::<Vec<_>>(),
         "fields": fields.collect::<Vec<_>>(), "more_fields": report.fields.more,
-        "read": report.is_read, "kind": report.guess.kind.map(driftgate_core::event::EventKind::name),
-        "source": report.source(), "not_read": report.problems, "open": report.guess.open,
+        "read": report.is_read, "kind": kind(report),
+        "source": report.source(), "not_read": report.problems, "open": report.open(),
         "policy": {"numeric": report.guess.numeric, "categorical": report.guess.categorical},
     })
 }

@@ -26,9 +26,17 @@ const KEPT: [&str; 13] = [
     "policy_sha256",
 ];
 
-/// The run event of a promotion; `None` of any other event, and of a record without a time.
+/// The run event of a promotion, which starts a run where a rollout follows, and of a rollout's end; `None` of any other event, and of
+/// a record without a time.
 pub fn run_event(event: &Value) -> Option<Value> {
-    let record = event.get("record").filter(|_| text(event, "event") == "promotion")?;
+    match text(event, "event") {
+        "promotion" => promoted(event.get("record")?),
+        "phase" => ended(event.get("rollout")?),
+        _ => None,
+    }
+}
+
+fn promoted(record: &Value) -> Option<Value> {
     let at = record.get("at")?.as_str()?;
     let [model, to] = ["model", "to_stage"].map(|key| text(record, key));
     let version = match record.get("version")? {
@@ -43,20 +51,59 @@ pub fn run_event(event: &Value) -> Option<Value> {
     if let Value::Object(of_run) = &mut of_run {
         of_run.extend(kept);
     }
+    let has_rollout = record.get("rollout").is_some_and(|plan| !plan.is_null());
+    let (kind, facets) = (if has_rollout { "START" } else { "COMPLETE" }, json!({"driftgate_promotion": of_run}));
+    let run = json!({"runId": run, "facets": facets});
+    Some(of_job(kind, at, &run, (model, to), (input(model, record), Some(output(model, &version)))))
+}
+
+/// The end of the run that began with a rollout.
+fn ended(rollout: &Value) -> Option<Value> {
+    let kind = match text(rollout, "phase") {
+        "Succeeded" => "COMPLETE",
+        "Failed" => "FAIL",
+        _ => return None,
+    };
+    let [model, version, stage, at, id] =
+        ["model", "version", "stage", "ts", "promotion_id"].map(|key| text(rollout, key));
+    let kept: serde_json::Map<String, Value> = ["phase", "weight", "champion", "reasons", "dry_run"]
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), rollout.get(*key)?.clone())))
+        .collect();
+    let facets = json!({"driftgate_rollout": facet("RunFacet", Some(SPEC), &Value::Object(kept))});
+    let run = json!({"runId": uuid_of(id), "facets": facets});
+    let output = (kind == "COMPLETE").then(|| output(model, version));
+    Some(of_job(kind, at, &run, (model, stage), (None, output)))
+}
+
+/// An event of a promotion's job, with its input and its output.
+fn of_job(
+    kind: &str,
+    at: &str,
+    run: &Value,
+    (model, to): (&str, &str),
+    (input, output): (Option<Value>, Option<Value>),
+) -> Value {
+    let list = |of: Option<Value>| of.into_iter().collect::<Vec<_>>();
     let job_type = json!({"processingType": "BATCH", "integration": "DRIFTGATE", "jobType": "PROMOTION"});
-    Some(json!({
-        "eventType": "COMPLETE",
+    json!({
+        "eventType": kind,
         "eventTime": at,
         "producer": PRODUCER,
         "schemaURL": format!("{SPEC}RunEvent"),
-        "run": {"runId": run, "facets": {"driftgate_promotion": of_run}},
+        "run": run,
         "job": {"namespace": NAMESPACE, "name": format!("{model}.promote_to_{to}"), "facets": {"jobType": facet("2-0-4/JobTypeJobFacet", None, &job_type)}},
-        "inputs": input(model, record).map_or_else(Vec::new, |input| vec![input]),
-        "outputs": [{"namespace": NAMESPACE, "name": model, "facets": {
-            "version": facet("1-0-1/DatasetVersionDatasetFacet", None, &json!({"datasetVersion": version})),
-            "datasetType": facet("1-0-1/DatasetTypeDatasetFacet", None, &json!({"datasetType": "MODEL"})),
-        }}],
-    }))
+        "inputs": list(input),
+        "outputs": list(output),
+    })
+}
+
+/// A version of a model as a dataset.
+fn output(model: &str, version: &str) -> Value {
+    json!({"namespace": NAMESPACE, "name": model, "facets": {
+        "version": facet("1-0-1/DatasetVersionDatasetFacet", None, &json!({"datasetVersion": version})),
+        "datasetType": facet("1-0-1/DatasetTypeDatasetFacet", None, &json!({"datasetType": "MODEL"})),
+    }})
 }
 
 fn text<'v>(of: &'v Value, key: &str) -> &'v str {
@@ -126,7 +173,26 @@ mod tests {
     #[test]
     fn a_promotion_is_a_run_with_the_snapshot_as_input_and_the_version_as_output() {
         let run = run_event(&event(&json!("s3://u:p@lake/train/2026.parquet?x=1"))).unwrap();
-        assert_eq!((&run["eventType"], &run["eventTime"]), (&json!("COMPLETE"), &json!("2026-11-28T10:00:00Z")));
+        assert_eq!(
+            (&run["eventType"], &run["eventTime"]),
+            (&json!("START"), &json!("2026-11-28T10:00:00Z")),
+            "a rollout follows"
+        );
+        let mut at_once = event(&Value::Null);
+        at_once["record"]["rollout"] = Value::Null;
+        assert_eq!(run_event(&at_once).unwrap()["eventType"], "COMPLETE");
+        for (phase, kind, outputs) in
+            [("Succeeded", Some("COMPLETE"), 1), ("Failed", Some("FAIL"), 0), ("Promoting", None, 0)]
+        {
+            let rollout = json!({"model": "fraud", "version": "7", "stage": "prod", "phase": phase, "ts": "2026-11-28T12:00:00Z", "promotion_id": "p1",
+                "weight": 100.0, "champion": "6", "reasons": ["why"], "dry_run": false});
+            let end = run_event(&json!({"event": "phase", "rollout": rollout}));
+            assert_eq!(end.as_ref().and_then(|end| end["eventType"].as_str()), kind);
+            let Some(end) = end else { continue };
+            assert_eq!((&end["run"]["runId"], &end["job"]["name"]), (&run["run"]["runId"], &run["job"]["name"]));
+            assert_eq!(end["outputs"].as_array().map(Vec::len), Some(outputs));
+            assert_eq!(end["run"]["facets"]["driftgate_rollout"]["reasons"], json!(["why"]));
+        }
         assert_eq!(run["job"]["name"], "fraud.promote_to_prod");
         let input = &run["inputs"][0];
         assert_eq!((&input["namespace"], &input["name"]), (&json!("s3://lake"), &json!("train/2026.parquet")));

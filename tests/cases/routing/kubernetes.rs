@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{STEPS, begun, wait_for_pause, wait_for_route};
+use super::{STEPS, begun, begun_at, wait_for_pause, wait_for_route};
 use crate::broker::{Daemon, wait_for};
 use crate::service::{Service, Traffic, serving};
 use crate::support::Folder;
@@ -204,6 +204,38 @@ fn every_router_follows_and_what_others_change_pauses_the_rollout_and_names_them
     kubectl(&format!("patch httproute fraud --namespace {namespace_name} --type=json -p {forty}"), "");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(weights(&namespace_name)[0], 60);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+#[ignore = "needs an API server: make kube-test"]
+fn a_shadow_step_mirrors_the_traffic_and_the_next_one_does_not() {
+    let folder = Folder::new();
+    let name = format!("mirrors-{}", std::process::id());
+    let routing = namespace(&folder, &name, OBJECTS, RULES);
+    let named = "stable: \"fraud-{champion}\", canary: \"fraud-{version}\"";
+    let plan = format!(
+        "{{{STEPS}, shadow: 10m, traffic: [{{gateway_api: {{route: fraud, namespace: {name}, {named}}}}}, \
+         {{istio: {{virtual_service: fraud, namespace: {name}, host: fraud, stable: \"v{{champion}}\", canary: \"v{{version}}\"}}}}]}}"
+    );
+    let service = Service::new("fraud_mirrored", "", &plan, &routing);
+    std::fs::copy(folder.path("kubeconfig"), service.folder.path("kubeconfig")).unwrap();
+    let daemon = Daemon::start(&service.config(), &[]);
+    begun_at(&service, &daemon, 0.0);
+    let route = || object(&format!("/apis/gateway.networking.k8s.io/v1/namespaces/{name}/httproutes/fraud"));
+    let mesh = || object(&format!("/apis/networking.istio.io/v1/namespaces/{name}/virtualservices/fraud"));
+    let rule = |object: &Value, path: &str| object.pointer(path).cloned().unwrap_or_default();
+    wait_for("both mirrors", || {
+        let filter = rule(&route(), "/spec/rules/0/filters/0/requestMirror/backendRef/name");
+        (filter == "fraud-7" && rule(&mesh(), "/spec/http/0/mirror/subset") == "v7").then_some(())
+    });
+    assert_eq!(rule(&route(), "/spec/rules/0/backendRefs/1/weight"), 0);
+    service.minutes(121, 133, &[serving("6", "prod"), serving("7", "shadow")]);
+    service.wait_for_rollout(&daemon, "Progressing", 10.0);
+    wait_for_route(&service, &daemon, &format!("HTTPRoute {name}/fraud"), 10.0);
+    wait_for_route(&service, &daemon, &format!("VirtualService {name}/fraud"), 10.0);
+    assert!(rule(&route(), "/spec/rules/0/filters/0").is_null() && rule(&mesh(), "/spec/http/0/mirror").is_null());
+    service.run(&daemon, "op", "rollout abort fraud_mirrored --reason enough").exits(0);
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -64,15 +64,20 @@ impl Edge {
     }
 }
 
-/// To the first step of a rollout of version 7 over 6.
+/// To the first step of a rollout of version 7 over 6, of 10%.
 fn begun(service: &Service, daemon: &Daemon) {
+    begun_at(service, daemon, 10.0);
+}
+
+/// The same where the first step has another weight.
+fn begun_at(service: &Service, daemon: &Daemon, weight: f64) {
     service.register(daemon, "6", "7");
     service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
     service.wait_until_judged(daemon, "7", 120);
     service.wait_for_gate(daemon, "7", 4);
     service.approve(daemon, "7");
     service.run(daemon, "op", &format!("promote {} 7", service.model)).exits(0);
-    service.wait_for_rollout(daemon, "Progressing", 10.0);
+    service.wait_for_rollout(daemon, "Progressing", weight);
 }
 
 /// Waits until the rollout is paused for a reason that has these words.

@@ -1,7 +1,8 @@
 //! A traffic router of a rollout: the weight that it should have, the one that it has, and who moved it.
 
-use super::state::State;
+use super::state::{Phase, State};
 use super::traffic::{Route, Share};
+use crate::policy::Rollout;
 
 /// What is learnt of a router.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub enum Learnt {
     Confirmed { percent: f64, at_ms: i64 },
     /// Somebody else changed the weight.
     Moved(String),
+    /// A mirror is going to be set, or was taken away.
+    Mirrored(bool),
 }
 
 /// What is to be done at a router.
@@ -46,6 +49,16 @@ pub fn desired(state: &State, standing: Option<&str>) -> Option<f64> {
     }
 }
 
+/// Whether the candidate should get a copy of every request: during a step of weight 0.
+#[must_use]
+pub fn is_mirrored(state: &State, plan: &Rollout) -> bool {
+    let step = plan.steps.get(state.step);
+    !state.dry_run
+        && !state.external
+        && state.phase == Phase::Progressing
+        && step.is_some_and(|step| step.weight <= 0.0)
+}
+
 /// What to do at a router that should have `desired` and was seen to have `seen`; `None`: its backends have weights that are no
 /// percentage.
 #[must_use]
@@ -71,10 +84,9 @@ pub fn next(state: &State, router: &str, desired: f64, seen: Option<f64>) -> Nex
 #[must_use]
 pub fn is_settled(state: &State, router: &str, desired: f64) -> bool {
     state.phase.is_over()
-        && state
-            .routes
-            .iter()
-            .any(|route| route.router == router && route.confirmed == Some(desired) && route.writing.is_none())
+        && state.routes.iter().any(|route| {
+            route.router == router && route.confirmed == Some(desired) && route.writing.is_none() && !route.mirrored
+        })
 }
 
 /// Whether a router has the weight of its rollout, as far as is known.
@@ -89,23 +101,26 @@ pub fn follows(route: &Route, state: &State) -> bool {
 pub fn learn(state: &mut State, router: &str, routers: usize, learnt: Learnt) -> bool {
     let at = state.routes.iter().position(|route| route.router == router).unwrap_or_else(|| {
         let (router, unknown) = (router.to_owned(), None);
-        state.routes.push(Route { router, confirmed: None, confirmed_ms: None, writing: None, moved: unknown });
+        state.routes.push(Route {
+            router,
+            confirmed: None,
+            confirmed_ms: None,
+            writing: None,
+            moved: unknown,
+            mirrored: false,
+        });
         state.routes.len() - 1
     });
     let Some(route) = state.routes.get_mut(at) else { return false };
     let is_new = match learnt {
         Learnt::Writing(percent) => route.writing.replace(percent) != Some(percent),
         Learnt::Moved(why) => route.moved.replace(why).is_none(),
+        Learnt::Mirrored(is_on) => std::mem::replace(&mut route.mirrored, is_on) != is_on,
         Learnt::Confirmed { percent, at_ms } => {
             let is_new = route.confirmed != Some(percent) || route.moved.is_some() || route.writing.is_some();
             if is_new {
-                *route = Route {
-                    router: router.to_owned(),
-                    confirmed: Some(percent),
-                    confirmed_ms: Some(at_ms),
-                    writing: None,
-                    moved: None,
-                };
+                (route.confirmed, route.confirmed_ms) = (Some(percent), Some(at_ms));
+                (route.writing, route.moved) = (None, None);
             }
             is_new
         }

@@ -22,6 +22,9 @@ pub struct Route {
     /// Somebody else changed it, and who.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub moved: Option<String>,
+    /// A copy of every request goes to the candidate, or may: it is set before it is written.
+    #[serde(default)]
+    pub mirrored: bool,
 }
 
 impl Route {

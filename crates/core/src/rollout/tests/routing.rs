@@ -1,6 +1,6 @@
 //! Traffic routers, and the share of the traffic that the candidate really gets.
 
-use super::super::route::{Learnt, Next, desired, is_settled, learn, next};
+use super::super::route::{Learnt, Next, desired, is_mirrored, is_settled, learn, next};
 use super::*;
 
 const ROUTER: &str = "HTTPRoute ml/fraud";
@@ -63,6 +63,24 @@ fn a_rollout_that_failed_takes_the_traffic_back_from_whoever_has_moved_it() {
     assert!(!is_settled(&run.state, ROUTER, 0.0));
     confirmed(&mut run, 0.0, 3);
     assert!(is_settled(&run.state, ROUTER, 0.0), "it is left alone from here on");
+}
+
+#[test]
+fn a_step_of_weight_0_is_mirrored_and_an_end_takes_the_mirror_away() {
+    let mut run = Run::new(&format!("{ROUTED}, shadow: 1h"));
+    let plan = run.policy.transitions[0].rollout.clone().unwrap();
+    assert!(is_mirrored(&run.state, &plan));
+    assert_eq!(desired(&run.state, Some("6")), Some(0.0));
+    confirmed(&mut run, 0.0, 1);
+    assert!(learn(&mut run.state, ROUTER, 1, Learnt::Mirrored(true)));
+    assert!(!learn(&mut run.state, ROUTER, 1, Learnt::Mirrored(true)));
+    run.input(Input::Abort("enough".into()));
+    assert!(!is_mirrored(&run.state, &plan) && !is_settled(&run.state, ROUTER, 0.0));
+    learn(&mut run.state, ROUTER, 1, Learnt::Mirrored(false));
+    assert!(is_settled(&run.state, ROUTER, 0.0));
+    let without = Run::new(ROUTED);
+    let plan = without.policy.transitions[0].rollout.clone().unwrap();
+    assert!(!is_mirrored(&without.state, &plan));
 }
 
 #[test]

@@ -82,6 +82,6 @@ if [ -z "${DRIFTGATE_TEST_MLFLOW_AUTH:-}" ]; then
   mlflow_server "$auth_dir" --auth 15050 15150 15250 15350
   export DRIFTGATE_TEST_MLFLOW_AUTH=$url DRIFTGATE_TEST_MLFLOW_TOKEN_FILE=$PWD/$auth_dir/token
 fi
-# Tests wait for servers more than they compute: three at a time keep two cores busy.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
+# Tests wait for servers more than they compute: four at a time keep two cores busy.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 cargo test ${DRIFTGATE_CARGO_CONFIG:+--config "$DRIFTGATE_CARGO_CONFIG"} --release --locked --workspace "$@"

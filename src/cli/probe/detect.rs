@@ -168,9 +168,12 @@ pub fn message(message: &Message) -> Seen {
         None => Format::Unknown,
     };
     let tree = tree.filter(Value::is_object);
+    let is_binary = message.header("ce_specversion").is_some();
     let tree = match format {
-        Format::CloudEventsBinary => tree.map(|data| with_attributes(data, of_headers(message))),
-        Format::CloudEventsStructured => tree.map(|mut event| {
+        Format::CloudEventsBinary | Format::KserveLoggerV1 | Format::KserveLoggerV2 if is_binary => {
+            tree.map(|data| with_attributes(data, of_headers(message)))
+        }
+        Format::CloudEventsStructured | Format::KserveLoggerV1 | Format::KserveLoggerV2 => tree.map(|mut event| {
             let data = event.get_mut("data").map(Value::take).unwrap_or_default();
             with_attributes(data, of_members(event))
         }),
@@ -308,6 +311,7 @@ mod tests {
             (b"{\"instances\": [[1, 2]]}", &[], Format::KserveV1),
             (b"{\"inputs\": {\"x\": 1}}", &[], Format::Json),
             (b"{\"instances\": [[1, 2]]}", ce, Format::KserveLoggerV1),
+            (b"{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"s\", \"type\": \"t\", \"data\": {\"instances\": [1]}}", &[], Format::KserveLoggerV1),
             (b"{\"a\": 1}", ce, Format::CloudEventsBinary),
             (b"\x08\x01", ce, Format::CloudEventsOther),
             (
@@ -334,6 +338,8 @@ mod tests {
             seen(b"{\"a\": 1}", ce).tree,
             Some(serde_json::json!({"a": 1, "ce_specversion": "1.0", "ce_type": "x"}))
         );
+        let logged = serde_json::json!({"instances": [1], "ce_specversion": "1.0", "ce_type": "x"});
+        assert_eq!(seen(b"{\"instances\": [1]}", ce).tree, Some(logged));
         assert_eq!(message(&Message::default()).format, Format::Empty);
         assert_eq!(seen(b"\0\0\0\0\x07\x02", &[]).schema, Some(SchemaRef::Id(7)));
         assert_eq!(json(b"{\"a\": NaN, \"b\": \"NaN\\\"\"}"), Some(serde_json::json!({"a": null, "b": "NaN\""})));

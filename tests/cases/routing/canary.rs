@@ -5,19 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::kubernetes::namespace;
+use super::kubernetes::{OBJECTS, namespace};
 use super::proxy::{Model, Proxy};
 use crate::broker::{Daemon, wait_for};
 use crate::service::Service;
 
-const ROUTE: &str = "\
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: fraud}
-spec:
-  rules:
-  - backendRefs: [{name: fraud-6, port: 80, weight: 100}, {name: fraud-7, port: 80, weight: 0}]
-";
 const RULES: &str =
     "[{apiGroups: [gateway.networking.k8s.io], resources: [httproutes], resourceNames: [fraud], verbs: [get, patch]}]";
 
@@ -33,7 +25,7 @@ fn kill(service: &Service, daemon: Daemon) -> Daemon {
 fn a_canary_gets_its_traffic_step_by_step_and_loses_it_within_two_seconds_of_its_breach() {
     let folder = crate::support::Folder::new();
     let name = format!("canary-{}", std::process::id());
-    let routing = namespace(&folder, &name, ROUTE, RULES);
+    let routing = namespace(&folder, &name, OBJECTS.split("---").next().unwrap(), RULES);
     let plan = format!(
         "{{steps: [{{weight: 10, for: 8s}}, {{weight: 50, for: 8s}}, {{weight: 100, bake: 60s}}], checks: [slo], \
          traffic: [{{gateway_api: {{route: fraud, namespace: {name}, stable: \"fraud-{{champion}}\", canary: \"fraud-{{version}}\"}}}}]}}"

@@ -65,7 +65,8 @@ fn object(path: &str) -> Value {
     serde_json::from_str(&kubectl(&format!("get --raw {path}"), "")).unwrap()
 }
 
-const OBJECTS: &str = "\
+/// An object of each kind, with all traffic at the champion; the first is the `HTTPRoute`.
+pub const OBJECTS: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: fraud}

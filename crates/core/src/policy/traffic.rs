@@ -129,7 +129,7 @@ fn router(item: &Item) -> Option<Router> {
             let endpoint = map.require("endpoint", "fraud").and_then(|item| name(&item));
             Some(Router::SageMaker { endpoint: endpoint?, backends: backends(&map)? })
         }
-        _ => {
+        "webhook" => {
             let map = item.map(&keys::WEBHOOK_ROUTER.names())?;
             let to = map
                 .require("to", "edge")
@@ -141,6 +141,8 @@ fn router(item: &Item) -> Option<Router> {
             };
             Some(Router::Webhook { to: to?.to_owned(), body })
         }
+        // What it is was told where the keys were read.
+        _ => None,
     }
 }
 

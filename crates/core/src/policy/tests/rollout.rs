@@ -173,6 +173,8 @@ fn a_router_that_cannot_be_is_refused_with_what_to_write() {
         let errors = super::read(&text).unwrap_err();
         assert!(errors.contains(expected), "{traffic}: {errors}");
     }
+    let unknown = super::read(&with(&format!("{PLAN}, traffic: [{{nginx: {{}}}}]"))).unwrap_err();
+    assert_eq!(unknown.lines().count(), 1, "{unknown}");
     let fraction = with(&format!(
         "{}, traffic: [{{kserve: {{inference_service: a}}}}]",
         PLAN.replace("weight: 10,", "weight: 0.5,")

@@ -41,6 +41,13 @@ if [ "${1:-}" = write ]; then exit; fi
 "$helm" package --destination "$out" $chart 2>/dev/null >&2
 packed=("$out"/driftgate-*.tgz)
 
+# The namespaces that the charts' roles for routers are in.
+if [ -n "$kubeconfig" ]; then
+  for namespace in ml serving; do
+    kubectl --kubeconfig "$kubeconfig" get namespace $namespace >/dev/null 2>&1 || kubectl --kubeconfig "$kubeconfig" create namespace $namespace >/dev/null
+  done
+fi
+
 for values in "$chart"/ci/*.yaml; do
   name=$(basename "$values" .yaml)
   "$helm" lint --strict --quiet --kube-version "$kubernetes" --values "$values" $chart 2>/dev/null

@@ -128,12 +128,16 @@ pub fn cause(error: reqwest::Error, timeout: Duration) -> String {
 /// The innermost cause, which says most; reqwest's own texts repeat the URL, which may hold secrets.
 #[must_use]
 pub fn innermost(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    with_remedy(root(&error.without_url()).to_string())
+}
+
+/// The cause that no other one is behind.
+#[must_use]
+pub fn root<'e>(mut error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
     }
-    with_remedy(innermost.to_string())
+    error
 }
 
 /// The certificate names an issuer that neither the system nor we know.

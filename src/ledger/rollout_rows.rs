@@ -33,6 +33,15 @@ pub(super) fn active(tx: &Connection, model: &str) -> Result<Option<State>, Regi
     text.map(read).transpose()
 }
 
+/// The last rollout of a model, under way or ended; one that cannot be read is none.
+pub(super) fn last(tx: &Connection, model: &str) -> rusqlite::Result<Option<State>> {
+    let text: Option<String> = tx
+        .prepare_cached("SELECT state FROM rollouts WHERE model = ?1 ORDER BY rowid DESC LIMIT 1")?
+        .query_row([model], |row| row.get(0))
+        .optional()?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
 /// Tells the traffic router what the rollout has come to.
 pub(super) fn publish(change: &Change<'_>, state: &State, weight: Option<f64>) -> Result<(), RegistryError> {
     let step = match weight {

@@ -1,7 +1,7 @@
 //! Rollouts as they are kept: the state machine's state in a row, its effects carried out in the transaction that took
 //! the verdict. A process that dies in between did nothing, or all of it.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::change::Change;
@@ -11,7 +11,7 @@ use super::freezing::frozen;
 use super::gate::{RequestContext, ask, ask_for};
 use super::pointers::{self, Move};
 use super::rollback::{self, Request};
-use super::rollout_rows::{active, end, publish, record, save};
+use super::rollout_rows::{active, end, last, publish, record, save};
 use driftgate_core::audit::event::{Event, RolloutEvent, RolloutTold};
 use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::gate::{self, GateVerdict};
@@ -66,12 +66,7 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn last_rollout(&self, model: &str) -> Result<Option<State>, RegistryError> {
-        let text: Option<String> = self.read(|tx| {
-            tx.prepare_cached("SELECT state FROM rollouts WHERE model = ?1 ORDER BY rowid DESC LIMIT 1")?
-                .query_row([model], |row| row.get(0))
-                .optional()
-        })?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        self.read(|tx| last(tx, model))
     }
 }
 

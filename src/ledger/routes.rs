@@ -6,7 +6,7 @@ use super::change::Change;
 use super::embedded::Embedded;
 use super::error::RegistryError;
 use super::gate::RequestContext;
-use super::rollout_rows::{record, save};
+use super::rollout_rows::{last, record, save};
 use super::{pointers, rollouts};
 use driftgate_core::audit::event::RolloutEvent;
 use driftgate_core::audit::names::DRIFTGATE;
@@ -27,11 +27,7 @@ impl Embedded {
     /// A registry that fails.
     pub fn routed(&self, model: &str) -> Result<Option<Routed>, RegistryError> {
         self.read(|tx| {
-            let text: Option<String> = tx
-                .prepare_cached("SELECT state FROM rollouts WHERE model = ?1 ORDER BY rowid DESC LIMIT 1")?
-                .query_row([model], |row| row.get(0))
-                .optional()?;
-            let Some(state) = text.and_then(|text| serde_json::from_str::<State>(&text).ok()) else { return Ok(None) };
+            let Some(state) = last(tx, model)? else { return Ok(None) };
             let standing = pointers::standing(tx, model, &state.to)?;
             Ok(Some(Routed { state, standing }))
         })

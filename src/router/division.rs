@@ -39,10 +39,10 @@ impl Weight {
             patch.push(json!({"op": "test", "path": path, "value": value}));
         }
         if let Some(found) = self.found {
-            patch.push(json!({"op": "test", "path": self.path, "value": whole(found)}));
+            patch.push(json!({"op": "test", "path": self.path, "value": number(found)}));
         }
         // `add` replaces what is there.
-        patch.push(json!({"op": "add", "path": self.path, "value": whole(weight)}));
+        patch.push(json!({"op": "add", "path": self.path, "value": number(weight)}));
     }
 }
 
@@ -97,8 +97,8 @@ impl Division {
     }
 }
 
-/// A weight as it is written: whole.
-fn whole(weight: f64) -> Value {
+/// A weight as people and programs write it: 10, and 0.5.
+pub fn number(weight: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "weights are from 0 to a million")]
     if weight.fract() == 0.0 { json!(weight as i64) } else { json!(weight) }
 }

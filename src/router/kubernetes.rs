@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 
 use super::error::RouterError;
+use crate::http_client::root;
 
 /// What changes of ours are known by in an object's `managedFields`.
 pub const MANAGER: &str = "driftgate";
@@ -119,13 +120,6 @@ fn of(router: &str, error: Error) -> RouterError {
                 _ => RouterError::Refused { router, status, said },
             }
         }
-        other => {
-            // The innermost cause says what happened.
-            let mut cause: &dyn std::error::Error = &other;
-            while let Some(inner) = cause.source() {
-                cause = inner;
-            }
-            RouterError::Unreachable { router, said: cause.to_string() }
-        }
+        other => RouterError::Unreachable { router, said: root(&other).to_string() },
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::division::number;
 use super::error::RouterError;
 use crate::sink::webhook::Webhook;
 use driftgate_core::rollout::State;
@@ -65,10 +66,4 @@ fn plain(value: &Value) -> String {
         Value::String(_) => text.get(1..text.len().saturating_sub(1)).unwrap_or_default().to_owned(),
         _ => text,
     }
-}
-
-/// A weight as people write it: 10, and 0.5.
-fn number(percent: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "from 0 to 100")]
-    if percent.fract() == 0.0 { json!(percent as i64) } else { json!(percent) }
 }

@@ -18,3 +18,8 @@ pub mod routing;
 pub mod start;
 pub mod state;
 pub mod threads;
+
+/// Whether an attempt is logged: the first one, and then each time that their number has doubled.
+fn is_told(failures: u32) -> bool {
+    failures.is_power_of_two() || failures == 0
+}

@@ -12,6 +12,11 @@ const EXAMPLES: usize = 3;
 /// Characters of an example.
 const LONGEST: usize = 40;
 
+/// A place as a JSON Pointer (RFC 6901).
+pub fn pointer(place: &[String]) -> String {
+    place.iter().fold(String::new(), |all, part| all + "/" + &part.replace('~', "~0").replace('/', "~1"))
+}
+
 /// A field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Field {
@@ -38,7 +43,7 @@ impl Field {
 
     /// RFC 6901.
     pub fn pointer(&self) -> String {
-        self.place.iter().fold(String::new(), |all, part| all + "/" + &part.replace('~', "~0").replace('/', "~1"))
+        pointer(&self.place)
     }
 
     /// Whether every value that is not null is of these types, and there is one.

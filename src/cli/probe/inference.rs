@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::detect::{Format, Seen};
+use super::fields::pointer;
 
 /// Words in the names of outputs that are scores.
 const SCORES: [&str; 4] = ["prob", "score", "risk", "confidence"];
@@ -118,9 +119,7 @@ impl Bodies {
         let chosen = self.outputs.iter().find(|(name, _)| is_score(name)).or(self.outputs.first());
         let Some((name, values)) = chosen else { return (None, None) };
         let mut place = match name {
-            Some(name) if self.outputs.len() > 1 || *values > 1 => {
-                format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-            }
+            Some(name) if self.outputs.len() > 1 || *values > 1 => pointer(std::slice::from_ref(name)),
             _ => String::new(),
         };
         let mut why = None;

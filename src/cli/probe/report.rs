@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::Decoder;
 use super::detect::{Format, Message};
-use super::fields::Fields;
+use super::fields::{Fields, pointer};
 use super::file;
 use super::guess::{self, Guess};
 use super::inference::{Bodies, Proposal};
@@ -164,12 +164,7 @@ impl Report {
             .fields
             .iter()
             .filter(|(of, place)| others(of, place))
-            .map(|(of, place)| {
-                let pointer = place
-                    .iter()
-                    .fold(String::new(), |all, part| all + "/" + &part.replace('~', "~0").replace('/', "~1"));
-                format!("{}: {}", of.name(), scalar(&pointer))
-            })
+            .map(|(of, place)| format!("{}: {}", of.name(), scalar(&pointer(place))))
             .collect();
         if !mapped.is_empty() {
             lines.push(format!("    fields: {{{}}}", mapped.join(", ")));

@@ -2,12 +2,8 @@
 
 use driftgate_core::judge::verdict::{Action, Signal};
 
+use super::is_told;
 use crate::telemetry::counts::{Counted, Counts};
-
-/// Whether an attempt is logged: the first one, and then each time that their number has doubled.
-fn is_told(failures: u32) -> bool {
-    failures.is_power_of_two() || failures == 0
-}
 
 /// An attempt to deliver failed and is made again. Counted always, logged now and then.
 pub struct DeliveryFailed<'a> {

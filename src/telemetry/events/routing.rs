@@ -1,5 +1,7 @@
 //! Traffic routers that follow the weights of rollouts.
 
+use super::is_told;
+
 /// A router has the weight of its rollout.
 pub struct RouterFollows<'a> {
     pub router: &'a str,
@@ -27,7 +29,7 @@ pub struct RouterBehind<'a> {
 impl RouterBehind<'_> {
     pub fn emit(&self) {
         let Self { router, model, failures, why } = *self;
-        if failures.is_power_of_two() || failures == 0 {
+        if is_told(failures) {
             tracing::warn!(
                 router,
                 model,

@@ -32,8 +32,9 @@ chart-test: setup ## render the Helm chart for each of its files of values, and 
 	@trap 'tests/support/kube.sh stop .cache/kube' EXIT; tests/support/kube.sh start .cache/kube 16443 && tests/support/kube.sh resources .cache/kube && \
 	tests/support/chart.sh --server .cache/kube/kubeconfig
 
-kube-test: setup ## run the tests of traffic routers against an API server of Kubernetes: built once, in a quarter of an hour
+kube-test: setup ## run the tests of traffic routers against an API server of Kubernetes, with Argo Rollouts and Flagger: built once, in twenty-five minutes
 	@tests/support/kube.sh build .cache/kube
+	@tests/support/kube.sh controllers .cache/kube
 	@trap 'tests/support/kube.sh stop .cache/kube' EXIT; tests/support/kube.sh start .cache/kube 16443 && tests/support/kube.sh resources .cache/kube && \
 	DRIFTGATE_TEST_KUBE=$(CURDIR)/.cache/kube/kubeconfig tests/support/test.sh --test main -- --include-ignored routing::
 

@@ -39,7 +39,9 @@ pub use requests::{
     ApprovalRequest, EvidenceRequest, FreezeRequest, GateQuery, HistoryQuery, OverrideRequest, PromoteRequest,
     PromotionsQuery, RegisterRequest, RollbackRequest, RolloutRequest, UnblockRequest, VerdictsQuery,
 };
-pub use series::{DistributionsFound, DistributionsQuery, PageQuery, Point, Series, SeriesFound, SeriesQuery};
+pub use series::{
+    DistributionsFound, DistributionsQuery, PageQuery, Point, Series, SeriesFound, SeriesQuery, VersionPageQuery,
+};
 pub use status::{Input, Inputs, ModelStatus, Readiness, Status, VersionStatus, Worst};
 
 /// An answer with a status of 400 or above.

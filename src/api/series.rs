@@ -53,6 +53,19 @@ pub struct PageQuery {
     pub window: Option<String>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct VersionPageQuery {
+    /// Windows that end at this time or later: RFC 3339, or a date. By default seven days before `to`.
+    pub from: Option<String>,
+    /// Windows that end before this time. By default just after the newest window.
+    pub to: Option<String>,
+    /// The column that features are ordered by: worst (the default), name, near (value over limit), missing, values, importance, rank.
+    pub sort: Option<String>,
+    /// Only features whose names have this text in them.
+    pub find: Option<String>,
+}
+
 /// Values over time of a version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesFound {

@@ -65,21 +65,22 @@ impl Days<'_> {
         let mut rows = Vec::new();
         // Another process of the cluster may have written the day before.
         let there = self.remote.map(|remote| remote.get(model, day)).transpose()?.flatten();
-        if let Some(bytes) = there {
-            let file = DayFile::from_bytes(bytes).and_then(|file| file.rows());
-            rows.extend(file.map_err(|e| HistoryError::Store(format!("{}: {e}", parquet.display())))?);
+        if let Some(bytes) = &there {
+            rows.extend(rows_of_bytes(&parquet, bytes.clone())?);
         }
         if let Some(file) = DayFile::open(&parquet)? {
             rows.extend(file.rows().map_err(|e| HistoryError::unreadable(&parquet, e))?);
         }
         rows.extend(appended(&full)?);
-        let rows = columns::settled(rows);
-        let mut bytes = Vec::new();
-        columns::write(model, &rows, &mut bytes).map_err(|e| HistoryError::unreadable(&parquet, e))?;
+        let many = rows.len();
+        let bytes = encoded(model, rows, &parquet)?;
         let length = bytes.len() as u64;
         self.replace(&parquet, &bytes, full.exists().then_some(&full))?;
-        DayWritten { file: &parquet, rows: rows.len(), bytes: length }.emit();
-        self.remote.map_or(Ok(()), |remote| remote.put(model, day, bytes))
+        DayWritten { file: &parquet, rows: many, bytes: length }.emit();
+        match self.remote {
+            Some(remote) if there.as_ref() != Some(&bytes) => remote.put(model, day, bytes),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file that takes the place of the one before; what it was made of is deleted.
@@ -120,7 +121,7 @@ impl Days<'_> {
     }
 
     /// Fetches the days that the store has and the folder lacks, copies those there that it lacks, and puts those together that differ: another
-    /// process of the cluster wrote a part.
+    /// process of the cluster wrote a part. So do the days that are not over, up to now.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -131,13 +132,7 @@ impl Days<'_> {
         for model in &models {
             let none = BTreeMap::new();
             let of = there.get(model).unwrap_or(&none);
-            let mut here = BTreeMap::new();
-            for (day, kinds) in self.files(model)? {
-                let Some(path) = self.path(model, day, Kind::Parquet).filter(|_| kinds.contains(&Kind::Parquet)) else {
-                    continue;
-                };
-                here.insert(day, fs::metadata(&path).map_err(HistoryError::file(&path))?.len());
-            }
+            let here = self.files(model)?;
             for (day, _) in of.iter().filter(|(day, _)| !here.contains_key(day)) {
                 let (Some(bytes), Some(path)) = (remote.get(model, *day)?, self.path(model, *day, Kind::Parquet))
                 else {
@@ -146,16 +141,51 @@ impl Days<'_> {
                 private::make_folder(&place::folder(&self.options.path, model)).map_err(HistoryError::file(&path))?;
                 self.replace(&path, &bytes, None)?;
             }
-            for (day, length) in &here {
-                let Some(path) = self.path(model, *day, Kind::Parquet) else { continue };
+            for (day, kinds) in &here {
+                if kinds.contains(&Kind::Open) {
+                    self.share_open_day(remote, model, *day)?;
+                    continue;
+                }
+                let Some(path) = self.path(model, *day, Kind::Parquet).filter(|_| kinds.contains(&Kind::Parquet))
+                else {
+                    continue;
+                };
+                let length = fs::metadata(&path).map_err(HistoryError::file(&path))?.len();
                 match of.get(day) {
                     None => remote.put(model, *day, fs::read(&path).map_err(HistoryError::file(&path))?)?,
-                    Some(other) if other != length => self.compact_day(model, *day)?,
+                    Some(other) if *other != length => self.compact_day(model, *day)?,
                     Some(_) => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Puts what is known here of a day that is appended to into the store, and what others wrote of it into the folder.
+    fn share_open_day(&self, remote: &Remote, model: &str, day: Day) -> Result<(), HistoryError> {
+        let paths = (
+            self.path(model, day, Kind::Parquet),
+            self.path(model, day, Kind::Full),
+            self.path(model, day, Kind::Open),
+        );
+        let (Some(parquet), Some(full), Some(open)) = paths else { return Ok(()) };
+        let there = remote.get(model, day)?;
+        let theirs = there.as_ref().map_or(Ok(Vec::new()), |bytes| rows_of_bytes(&parquet, bytes.clone()))?;
+        let before = match DayFile::open(&parquet)? {
+            Some(file) => file.rows().map_err(|e| HistoryError::unreadable(&parquet, e))?,
+            None => Vec::new(),
+        };
+        let mut ours = before.clone();
+        ours.extend(appended(&full)?);
+        ours.extend(appended(&open)?);
+        let known: BTreeSet<_> = ours.iter().map(Row::key).collect();
+        let mut fetched: Vec<Row> = theirs.iter().filter(|row| !known.contains(&row.key())).cloned().collect();
+        if !fetched.is_empty() {
+            fetched.extend(before);
+            self.replace(&parquet, &encoded(model, fetched, &parquet)?, None)?;
+        }
+        let bytes = encoded(model, theirs.into_iter().chain(ours).collect(), &parquet)?;
+        if there.as_ref() == Some(&bytes) { Ok(()) } else { remote.put(model, day, bytes) }
     }
 
     /// What all files take.
@@ -173,6 +203,19 @@ impl Days<'_> {
         }
         Ok(size)
     }
+}
+
+/// The rows of a day as the store has it.
+fn rows_of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Vec<Row>, HistoryError> {
+    let rows = DayFile::from_bytes(bytes).and_then(|file| file.rows());
+    rows.map_err(|e| HistoryError::Store(format!("{}: {e}", path.display())))
+}
+
+/// Rows as a file, each once.
+fn encoded(model: &str, rows: Vec<Row>, path: &Path) -> Result<Vec<u8>, HistoryError> {
+    let mut bytes = Vec::new();
+    columns::write(model, &columns::settled(rows), &mut bytes).map_err(|e| HistoryError::unreadable(path, e))?;
+    Ok(bytes)
 }
 
 /// The rows of a file that is, or was, appended to; none where there is none.
@@ -212,10 +255,18 @@ mod tests {
     }
 
     fn full(options: &Options, day: Day, windows: &[Window]) {
+        append(options, (day, Kind::Full), windows);
+    }
+
+    fn open(options: &Options, day: Day, windows: &[Window]) {
+        append(options, (day, Kind::Open), windows);
+    }
+
+    fn append(options: &Options, (day, kind): (Day, Kind), windows: &[Window]) {
         let folder = place::folder(&options.path, "m");
         private::make_folder(&folder).unwrap();
         let records: Vec<Vec<u8>> = windows.iter().map(|w| w.encode().unwrap()).collect();
-        let path = folder.join(place::name(day, Kind::Full).unwrap());
+        let path = folder.join(place::name(day, kind).unwrap());
         OpenDay::open(&path).unwrap().append(records.iter().map(Vec::as_slice)).unwrap();
     }
 
@@ -265,6 +316,26 @@ mod tests {
             days(of, &to).exchange_with_store().unwrap();
             assert_eq!(values(of, 5), [(5 * DAY_MS, 0.1), (5 * DAY_MS + 9, 0.2)]);
         }
+        // What is appended to a day is there before it is over: another process, and one that appends to it as well, have it.
+        open(of_a, 6, &[one(6 * DAY_MS, 0.3)]);
+        open(of_b, 6, &[one(6 * DAY_MS + 9, 0.4)]);
+        for of in [of_a, of_b, of_a, of_c] {
+            days(of, &to).exchange_with_store().unwrap();
+        }
+        let (first, second) = ((6 * DAY_MS, 0.3), (6 * DAY_MS + 9, 0.4));
+        assert_eq!(
+            (values(of_a, 6), values(of_b, 6), values(of_c, 6)),
+            (vec![second], vec![first], vec![first, second])
+        );
+        let reader = super::super::Reader::of(of_b.clone());
+        let wanted = super::super::wanted::Wanted {
+            version: "1",
+            rule: Some("drift/psi"),
+            from_ms: 6 * DAY_MS,
+            to_ms: 7 * DAY_MS,
+            ..Default::default()
+        };
+        assert_eq!(reader.find("m", &wanted).unwrap().len(), 2);
         // What could not be copied before is copied then.
         other.delete("m", 5).unwrap();
         days(of_c, &to).exchange_with_store().unwrap();

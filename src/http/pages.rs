@@ -1,15 +1,18 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG, `by_segment` a table of small ones, `confusion` a matrix; `overview`, `version` and `feature` are the pages, `forgotten` is that of a version that only the history has, `features` is the table of a version's features; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `bars`, `forest`, `segments` and `heat` SVG, `by_segment` a table of small ones, `confusion` a matrix, `curves` the score by label, `band` what lies behind a line, `realised` what estimates are drawn beside, `standing` what stands against a version, `summary` a distribution in words; `overview`, `version` and `feature` are the pages, `forgotten` is that of a version that only the history has, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file; `trouble` has errors as pages.
 
 pub(super) mod act;
 pub(super) mod audit;
+mod band;
+mod bars;
 mod by_segment;
 mod chart;
 mod confusion;
+mod curves;
 mod feature;
 mod features;
 mod forest;
@@ -23,9 +26,12 @@ mod markup;
 pub(super) mod operations;
 mod overview;
 pub(super) mod promotion;
+mod realised;
 pub mod report;
 mod segments;
 pub(super) mod session;
+mod standing;
+mod summary;
 pub(super) mod trouble;
 mod version;
 
@@ -40,8 +46,8 @@ use super::app::{Shared, known_model, registry};
 use super::auth::Visitor;
 use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
-use super::series::{self, DAYS, Named, Range};
-use crate::api::PageQuery;
+use super::series::{self, Bins, DAYS, Named, Range};
+use crate::api::{PageQuery, VersionPageQuery};
 use crate::history::columns::{Row, VERDICT, rows_of};
 use crate::history::{DAY_MS, Window};
 use driftgate_core::judge::verdict::Verdict;
@@ -61,13 +67,14 @@ pub(super) async fn version(
     uri: Uri,
     visitor: Visitor,
     PathNames((model, version)): PathNames<(String, String)>,
-    Parameters(query): Parameters<PageQuery>,
+    Parameters(query): Parameters<VersionPageQuery>,
 ) -> Result<Response, Problem> {
     if let Some(response) = series::elsewhere(&app, &uri) {
         return Ok(response);
     }
     let policy = known_model(&app, &model)?.policy;
-    let range = asked_range(&app, &model, &query).await?;
+    let range = asked_range(&app, &model, (query.from.as_deref(), query.to.as_deref())).await?;
+    let choice = features::Choice { order: order(query.sort.as_deref())?, find: query.find };
     let seen = match explain(State(Arc::clone(&app)), PathNames((model.clone(), version.clone()))).await {
         Ok(seen) => seen.0,
         Err(problem) if problem.is_not_found() => {
@@ -103,8 +110,13 @@ pub(super) async fn version(
     let name = model.clone();
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
     let moments = version::moments(&found.records, &version, range);
-    let is_kept = app.history.is_some();
-    let page = version::Page { seen: &seen, range, groups, moments: &moments, is_kept };
+    let lines: Vec<_> = groups.iter().map(|group| group.features(&choice)).collect();
+    let over_time = match app.history {
+        Some(_) => Some(over_time(&app, (&model, &version), &lines, range).await?),
+        None => None,
+    };
+    let features = version::Features { lines: &lines, over_time: over_time.as_deref(), choice: &choice };
+    let page = version::Page { seen: &seen, range, groups: &groups, features, moments: &moments };
     Ok(layout::page(&format!("{model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
@@ -121,7 +133,7 @@ pub(super) async fn feature(
     }
     let is_kept = app.history.is_some();
     let names = (model.as_str(), version.as_str(), subject.as_str());
-    let range = asked_range(&app, &model, &query).await?;
+    let range = asked_range(&app, &model, (query.from.as_deref(), query.to.as_deref())).await?;
     let (found, every) = if is_kept {
         rows(&app, names, range, (false, MOST_POINTS)).await?
     } else {
@@ -145,6 +157,8 @@ pub(super) async fn feature(
     let of_it: Vec<_> = of_it.filter(|(_, of)| of.subject == subject).collect();
     let last: Vec<_> = of_it.iter().map(|(_, of)| *of).collect();
     let compared: Vec<_> = of_it.into_iter().filter(|(_, of)| of.get("by").is_some()).collect();
+    let pairs = seen.as_ref().map_or_else(Vec::new, |seen| realised::pairs(&seen.0.verdicts, &subject));
+    let realised = if is_kept { counted(&app, &model, &version, (&pairs, range)).await? } else { Vec::new() };
     let page = feature::Page {
         model: &model,
         version: &version,
@@ -156,16 +170,63 @@ pub(super) async fn feature(
         segments: &segments,
         chosen,
         distributions: &distributions,
+        realised: &realised,
         compared: &compared,
         last: &last,
     };
     Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
+/// What features are ordered by.
+fn order(sort: Option<&str>) -> Result<features::Order, Problem> {
+    let Some(text) = sort else { return Ok(features::Order::default()) };
+    features::Order::read(text).ok_or_else(|| {
+        let all = features::Order::ALL.map(features::Order::name).join(", ");
+        Problem::bad_request(format!("sort is {text:?}; it can be {all}"))
+    })
+}
+
+/// The windows of the first features of each group, without their distributions: of a long range the worst of each stretch.
+async fn over_time(
+    app: &Shared,
+    (model, version): (&str, &str),
+    lines: &[Vec<features::Line<'_>>],
+    range: Range,
+) -> Result<Vec<Row>, Problem> {
+    let series: Vec<(String, String)> =
+        lines.iter().flat_map(|lines| lines.iter().take(features::SPARKS)).map(features::Line::series).collect();
+    if series.is_empty() {
+        return Ok(Vec::new());
+    }
+    let most = series.len().saturating_mul(features::SPARK_POINTS);
+    let named = Named { version: version.to_owned(), series, ..Named::default() };
+    Ok(series::thinned(app, model, named, range, (Bins::No, move |_| most)).await?.0)
+}
+
+/// The values over time of rules that count what others estimate, behind the names of those.
+async fn counted(
+    app: &Shared,
+    model: &str,
+    version: &str,
+    (pairs, range): (&[realised::Pair], Range),
+) -> Result<Vec<(String, Vec<Row>)>, Problem> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let series = pairs.iter().map(|pair| (pair.rule.clone(), pair.subject.clone())).collect();
+    let named = Named { version: version.to_owned(), series, ..Named::default() };
+    let found = series::find(app, model, named, range, (false, MOST_POINTS)).await?;
+    let of = |pair: &realised::Pair| -> Vec<Row> {
+        let is_of = |row: &&Row| row.of.rule == pair.rule && row.of.subject == pair.subject;
+        found.iter().filter(is_of).cloned().collect()
+    };
+    Ok(pairs.iter().map(|pair| (pair.estimate.clone(), of(pair))).collect())
+}
+
 /// The range that is asked for; where nothing is kept, the last days.
-async fn asked_range(app: &Shared, model: &str, query: &PageQuery) -> Result<Range, Problem> {
+async fn asked_range(app: &Shared, model: &str, asked: (Option<&str>, Option<&str>)) -> Result<Range, Problem> {
     if app.history.is_some() {
-        return series::range(app, model, (query.from.as_deref(), query.to.as_deref()), DAYS).await;
+        return series::range(app, model, asked, DAYS).await;
     }
     let to_ms = (app.now_ms)();
     Ok(Range { from_ms: to_ms.saturating_sub(DAYS.saturating_mul(DAY_MS)), to_ms })
@@ -195,7 +256,7 @@ async fn rows(
 ) -> Result<(Vec<Row>, usize), Problem> {
     let (version, subject) = (version.to_owned(), Some(subject.to_owned()));
     let named = Named { version, subject, segments, ..Named::default() };
-    let (mut found, every) = series::thinned(app, model, named, range, (false, move |_| most)).await?;
+    let (mut found, every) = series::thinned(app, model, named, range, (Bins::Yes, move |_| most)).await?;
     found.retain(|row| row.of.segment().is_some() == segments);
     Ok((found, every))
 }

@@ -66,7 +66,7 @@ pub const ROUTES: &[Route] = routes! {
         => Text;
     get "/models/{model}/versions/{version}" Page pages::version,
         "A page with the results of a version over time: the status of each group, what happened, and a line per rule"
-        [api::PageQuery] => Html<()>;
+        [api::VersionPageQuery] => Html<()>;
     get "/models/{model}/versions/{version}/subjects/{subject}" Page pages::feature,
         "A page with the values of a feature or another subject over time, and the distribution of a window"
         [api::PageQuery] => Html<()>;

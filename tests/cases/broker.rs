@@ -24,15 +24,18 @@ pub fn brokers() -> String {
         .expect("these tests need a Kafka: run `make test`, or set DRIFTGATE_TEST_KAFKA=host:port")
 }
 
-/// Waits until `done` gives something; panics with what was waited for after the deadline.
+/// Waits until `done` gives something; panics with what was waited for after the deadline. It asks the less often the longer it waits and the longer an
+/// answer takes: a program that is started anew for each takes a core from the tests beside.
 pub fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + DEADLINE;
+    let since = Instant::now();
     loop {
+        let asked = Instant::now();
         if let Some(found) = done() {
             return found;
         }
-        assert!(Instant::now() < until, "waited {} s for {what}", DEADLINE.as_secs());
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(since.elapsed() < DEADLINE, "waited {} s for {what}", DEADLINE.as_secs());
+        let pause = (since.elapsed() / 20).max(asked.elapsed() * 5);
+        std::thread::sleep(pause.clamp(Duration::from_millis(20), Duration::from_millis(400)));
     }
 }
 

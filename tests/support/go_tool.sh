@@ -10,6 +10,6 @@ esac
 tool=$PWD/.cache/bin/$1
 if [ ! -x "$tool" ]; then
   if ! command -v go >/dev/null; then echo "go_tool.sh: $1 is built by Go, which is not installed" >&2; exit 1; fi
-  (cd "$(mktemp -d)" && GOFLAGS='' GOBIN=${tool%/*} CGO_ENABLED=0 go install "$package") >&2
+  (cd "$(mktemp -d)" && GOFLAGS='' GOBIN=${tool%/*} CGO_ENABLED=0 nice -n 10 go install "$package") >&2
 fi
 echo "$tool"

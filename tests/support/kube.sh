@@ -5,12 +5,13 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 usage: kube.sh build DIR         about a quarter of an hour on two cores, once; 190 MB
+       kube.sh controllers DIR   Argo Rollouts and Flagger beside it, some minutes, once; 240 MB
        kube.sh start DIR PORT    ready when it returns; DIR/kubeconfig is an administrator's. PORT, PORT+1 and PORT+2 are used
        kube.sh stop DIR
 USAGE
 }
 
-readonly kubernetes=1.34.4 etcd=3.6.16 operator=0.85.0 gateway=1.4.0 istio=1.28.0
+readonly kubernetes=1.34.4 etcd=3.6.16 operator=0.85.0 gateway=1.4.0 istio=1.28.0 rollouts=1.9.0 flagger=1.36.1
 routers=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kube/routers.yaml
 die() { echo "kube.sh: $*" >&2; exit 1; }
 [ $# -ge 2 ] || { usage >&2; exit 2; }
@@ -54,14 +55,35 @@ build() {
 # module NAME VERSION: the folder of a Go module.
 module() { go mod download -json "$1@v$2" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'; }
 
-# The custom resources of the Prometheus operator, and of what routes traffic.
+# controller NAME MODULE VERSION PACKAGE: a program of a module that replaces some of its requirements, which only its own tree may.
+controller() {
+  [ ! -x "$dir/$1" ] || return 0
+  local source
+  source=$(module "$2" "$3")
+  rm -rf "$dir/src/$1"
+  mkdir -p "$dir/src"
+  cp -r "$source" "$dir/src/$1"
+  chmod -R u+w "$dir/src/$1"
+  (cd "$dir/src/$1" && CGO_ENABLED=0 go build -o "$dir/$1" "$4")
+  rm -rf "$dir/src/$1"
+}
+
+controllers() {
+  command -v go >/dev/null || die "Go builds them, and is not installed"
+  controller rollouts-controller github.com/argoproj/argo-rollouts "$rollouts" ./cmd/rollouts-controller
+  controller flagger github.com/fluxcd/flagger "$flagger" ./cmd/flagger
+}
+
+# The custom resources of the Prometheus operator, of what routes traffic, and of Argo Rollouts and Flagger.
 resources() {
-  local monitoring gateways meshes file
+  local monitoring gateways meshes canaries file
   monitoring=$(module github.com/prometheus-operator/prometheus-operator "$operator")/example/prometheus-operator-crd
   gateways=$(module sigs.k8s.io/gateway-api "$gateway")/config/crd/standard
   meshes=$(module istio.io/api "$istio")/kubernetes
+  canaries=$(module github.com/argoproj/argo-rollouts "$rollouts")/manifests/crds
   for file in "$monitoring"/monitoring.coreos.com_{servicemonitors,prometheusrules}.yaml "$gateways"/gateway.networking.k8s.io_{http,grpc}routes.yaml \
-    "$meshes"/customresourcedefinitions.gen.yaml "$routers"; do
+    "$meshes"/customresourcedefinitions.gen.yaml "$canaries"/*-crd.yaml \
+    "$(module github.com/fluxcd/flagger "$flagger")"/artifacts/flagger/crd.yaml "$routers"; do
     kubectl --kubeconfig "$dir/kubeconfig" apply --server-side --filename "$file"
   done
   kubectl --kubeconfig "$dir/kubeconfig" wait --for condition=established --timeout 30s crd --all
@@ -111,6 +133,7 @@ stop() {
 
 case $command in
   build) build ;;
+  controllers) controllers ;;
   start) start "${3:-}" ;;
   resources) resources >/dev/null ;;
   stop) stop ;;

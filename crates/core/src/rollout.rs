@@ -2,7 +2,8 @@
 //! answers go in, effects come out; the registry or a traffic controller executes them. Clock and audit log are outside.
 //!
 //! - `state`: the state of a rollout, its inputs and its effects. Event time only.
-//! - `machine`: phases, steps and commands. `windows`: the effect of a verdict. `compare`: candidate against champion on a KPI.
+//! - `machine`: phases, steps and commands. `windows`: the effect of a verdict. `compare`: candidate against champion on a KPI, `looks`:
+//!   what that came to over time.
 //!   `plan`: the rollout in a line. `route`: the traffic routers that follow. `share`: what of the
 //!   traffic the candidate really gets. `traffic`: what is known of both.
 //!
@@ -19,6 +20,7 @@
 //! with the same effects; weights only rise until it fails; nothing is promoted without an answer from the gate.
 
 mod compare;
+mod looks;
 mod machine;
 mod plan;
 pub mod route;
@@ -30,6 +32,7 @@ mod traffic;
 mod windows;
 
 pub use compare::standing;
+pub use looks::Look;
 pub use machine::{start, step};
 pub use plan::{describe, plan_of};
 pub use share::measured;

@@ -11,7 +11,7 @@
 //! - [`isotonic`], [`calibration`], [`estimated`]: quality before labels come, by calibrated scores.
 //! - [`sequential`]: the difference of two rates, valid at every look; [`departure`]: a share against the one that was set.
 //! - [`regression`]: errors of predicted numbers, from fixed-point sums ([`fixed`]), which [`digits`] keep among other counts.
-//! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts.
+//! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts; [`by_label`]: what its curves are drawn from.
 //! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
 //!
@@ -24,6 +24,7 @@
 pub mod auc;
 pub mod bins;
 pub mod bounds;
+pub mod by_label;
 pub mod calibration;
 pub mod chi2;
 pub mod confusion;

@@ -1,20 +1,19 @@
-//! Charts as SVG: values over time with limit and warn, two distributions beside each other, a line without axes, the status over time. Pure
-//! functions from numbers to markup; what a chart shows stands in its `title` too.
+//! Charts over time as SVG: values with limit and warn, a line without axes, the status. Pure functions from numbers to markup; what a chart shows stands
+//! in its `title` too.
 
 use std::fmt::Write as _;
 
 use super::markup::{escaped, time};
 use crate::history::columns::Row;
-use crate::history::record::Bin;
 use crate::http::series::Range;
 use driftgate_core::codec::number::short;
 use driftgate_core::judge::verdict::Status;
 
 /// Width and height of a chart, and the space that labels take.
-const WIDTH: f64 = 900.0;
+pub(super) const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 60.0;
-const BOTTOM: f64 = 20.0;
+pub(super) const LEFT: f64 = 60.0;
+pub(super) const BOTTOM: f64 = 20.0;
 /// More points than this are thinned: the least and the greatest of each stretch stay.
 const MOST: usize = 900;
 /// Of more windows than this that do not pass, none says its time and value: a page stays small.
@@ -30,12 +29,15 @@ pub struct Point {
     pub value: Option<f64>,
     pub limit: Option<f64>,
     pub warn: Option<f64>,
+    /// What is shaded behind it, from the lower to the upper end.
+    pub band: Option<(f64, f64)>,
     pub status: Status,
 }
 
 /// A row as it is drawn.
 pub fn point(row: &Row) -> Point {
-    Point { ms: row.end_ms, value: row.of.value, limit: row.of.limit, warn: row.of.warn, status: row.of.status }
+    let of = &row.of;
+    Point { ms: row.end_ms, value: of.value, limit: of.limit, warn: of.warn, band: None, status: of.status }
 }
 
 /// Something that happened.
@@ -48,7 +50,7 @@ pub struct Moment {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "times and counts are far below 2^53")]
-fn real(n: i64) -> f64 {
+pub(super) fn real(n: i64) -> f64 {
     n as f64
 }
 
@@ -66,8 +68,8 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(points: &[Point]) -> Self {
-        let all = points.iter().flat_map(|p| [p.value, p.limit, p.warn]).flatten().filter(|x| x.is_finite());
+    fn of<'p>(points: impl IntoIterator<Item = &'p Point>) -> Self {
+        let all = points.into_iter().flat_map(|p| [p.value, p.limit, p.warn]).flatten().filter(|x| x.is_finite());
         let (least, most) = all.fold((0.0_f64, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
         // The distance between them is a number, too.
         let (least, most) = (least.max(-FAR), most.min(FAR));
@@ -117,14 +119,32 @@ fn path(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Po
     out
 }
 
+/// The bands of points, of each run of points that have one; a band ends at the edges of the picture.
+fn bands(points: &[Point], place: impl Fn(&Point, f64) -> (f64, f64)) -> String {
+    let ends = |p: &Point| p.band.filter(|(low, high)| low.is_finite() && high.is_finite());
+    let mut out = String::new();
+    for run in points.chunk_by(|a, b| ends(a).is_some() == ends(b).is_some()) {
+        let there = run.iter().filter_map(|p| Some(place(p, ends(p)?.1)));
+        let back = run.iter().rev().filter_map(|p| Some(place(p, ends(p)?.0)));
+        for (at, (left, top)) in there.chain(back).enumerate() {
+            let _ = write!(out, "{}{left:.1} {top:.1}", if at == 0 { 'M' } else { 'L' });
+        }
+        if run.first().and_then(ends).is_some() {
+            out.push('Z');
+        }
+    }
+    out
+}
+
 /// A time without what is less than a second.
 fn seconds(ms: i64) -> i64 {
     ms.saturating_sub(ms.rem_euclid(1000))
 }
 
-/// Values over time with limit and warn, and a point for each window that does not pass.
-pub fn line(title: &str, points: &[Point], range: Range) -> String {
-    let (points, scale) = (thinned(points), Scale::of(points));
+/// Values over time with limit and warn, a point for each window that does not pass, and the values of another series.
+pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> String {
+    let scale = Scale::of(points.iter().chain(beside));
+    let (points, beside) = (thinned(points), thinned(beside));
     let left = |ms: i64| LEFT + share(ms, range) * (WIDTH - LEFT - 8.0);
     let top = |x: f64| 8.0 + (1.0 - scale.at(x)) * (HEIGHT - BOTTOM - 8.0);
     let place = |p: &Point, x: f64| (left(p.ms), top(x));
@@ -150,8 +170,13 @@ pub fn line(title: &str, points: &[Point], range: Range) -> String {
     let drawn = |d: String, colour: &str, more: &str| {
         if d.is_empty() { d } else { format!("<path d=\"{d}\" fill=\"none\" stroke=\"var(--{colour})\" {more}/>\n") }
     };
+    let band = bands(&points, place);
+    if !band.is_empty() {
+        let _ = writeln!(out, "<path class=\"band\" d=\"{band}\" fill=\"var(--reference)\" fill-opacity=\"0.25\"/>");
+    }
     out.push_str(&drawn(path(&points, |p| p.limit, place), "block", "stroke-dasharray=\"6 3\""));
     out.push_str(&drawn(path(&points, |p| p.warn, place), "warn", "stroke-dasharray=\"2 3\""));
+    out.push_str(&drawn(path(&beside, |p| p.value, place), "reference", "stroke-width=\"1.5\""));
     out.push_str(&drawn(path(&points, |p| p.value, place), "window", "stroke-width=\"1.5\""));
     let marked = || points.iter().filter(|p| p.status != Status::Pass || points.len() == 1);
     let tells = marked().count() <= MOST_TOLD;
@@ -180,6 +205,19 @@ pub fn spark(title: &str, points: &[Point], range: Range) -> String {
         escaped(title),
         path(|p| p.limit),
         path(|p| p.value)
+    )
+}
+
+/// A line in a cell of a long table: as short as it can be written. The limit is the last one.
+pub fn tiny(title: &str, points: &[Point], range: Range) -> String {
+    let scale = Scale::of(points);
+    let top = |x: f64| (17.0 - scale.at(x) * 16.0).round();
+    let value = path(points, |p| p.value, |p, x| ((share(p.ms, range) * 96.0).round(), top(x))).replace(".0", "");
+    let limit = points.last().and_then(|p| p.limit).map_or_else(String::new, |limit| format!("M0 {}H96", top(limit)));
+    format!(
+        "<svg class=\"bars\" viewBox=\"0 0 96 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title><path class=\"limit\" d=\"{limit}\"/>\
+         <path class=\"value\" d=\"{value}\"/></svg>",
+        escaped(title)
     )
 }
 
@@ -224,60 +262,6 @@ pub fn strip(title: &str, windows: &[(i64, Status)], moments: &[Moment], range: 
     out
 }
 
-/// Two distributions beside each other, as shares of their sums.
-pub fn bars(title: &str, bins: &[Bin]) -> String {
-    let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
-    let sum = |of: fn(&Bin) -> u64| bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
-    let sums = [("reference", sum(|b| b.reference)), ("window", sum(|b| b.window))];
-    let shares = |bin: &Bin| [count(bin.reference) / sums[0].1, count(bin.window) / sums[1].1];
-    let most = bins.iter().flat_map(shares).fold(f64::MIN_POSITIVE, f64::max);
-    let width = WIDTH / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
-    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} 130\" role=\"img\"><title>{}</title>\n", escaped(title));
-    for (at, bin) in bins.iter().enumerate() {
-        let left = real(i64::try_from(at).unwrap_or(0)) * width;
-        for ((of, _), (share, shift)) in sums.iter().zip(shares(bin).into_iter().zip([0.1, 0.5])) {
-            let height = 125.0 * share / most;
-            let _ = write!(
-                out,
-                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"var(--{of})\"><title>{}: {of} {:.1}%</title></rect>",
-                left + shift * width,
-                130.0 - height,
-                0.38 * width,
-                escaped(&bin.name),
-                100.0 * share
-            );
-        }
-    }
-    out.push_str("</svg>\n");
-    out
-}
-
-/// The same without axes, as small as a line of text.
-pub fn small(title: &str, bins: &[Bin]) -> String {
-    let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
-    let shares = |of: fn(&Bin) -> u64| -> Vec<f64> {
-        let sum = bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
-        bins.iter().map(|bin| count(of(bin)) / sum).collect()
-    };
-    let (reference, window) = (shares(|bin| bin.reference), shares(|bin| bin.window));
-    let most = reference.iter().chain(&window).copied().fold(f64::MIN_POSITIVE, f64::max);
-    let width = 144.0 / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
-    let drawn = |shares: &[f64], (shift, colour): (f64, &str)| {
-        let mut path = String::new();
-        for (at, share) in shares.iter().enumerate() {
-            let left = (real(i64::try_from(at).unwrap_or(0)) + shift) * width;
-            let _ = write!(path, "M{left:.1} 18v-{:.1}h{:.1}V18z", 17.0 * share / most, 0.42 * width);
-        }
-        format!("<path d=\"{path}\" fill=\"var(--{colour})\"/>")
-    };
-    format!(
-        "<svg class=\"bars\" viewBox=\"0 0 144 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>{}{}</svg>",
-        escaped(title),
-        drawn(&reference, (0.06, "reference")),
-        drawn(&window, (0.5, "window"))
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -285,17 +269,20 @@ mod tests {
     use super::*;
 
     fn point(ms: i64, value: Option<f64>) -> Point {
-        Point { ms, value, limit: Some(0.2), warn: None, status: Status::Pass }
+        let band = value.map(|value| (value - 0.1, value * 2.0));
+        Point { ms, value, limit: Some(0.2), warn: None, band, status: Status::Pass }
     }
 
     #[test]
     fn a_line_breaks_where_there_is_no_value() {
         let range = Range { from_ms: 0, to_ms: 4 };
         let points = [point(0, Some(0.1)), point(1, Some(0.1)), point(2, None), point(3, Some(0.1))];
-        let svg = line("t<", &points, range);
+        let svg = line("t<", &points, &points[..2], range);
         assert!(svg.contains("<title>t&lt;</title>"), "{svg}");
         let value = svg.lines().find(|l| l.contains("var(--window)")).unwrap();
         assert_eq!((value.matches('M').count(), value.matches('L').count()), (2, 1), "{value}");
+        let beside = svg.lines().find(|l| l.contains("stroke=\"var(--reference)")).unwrap();
+        assert_eq!((beside.matches('M').count(), beside.matches('L').count()), (1, 1), "{beside}");
     }
 
     #[test]
@@ -313,7 +300,7 @@ mod tests {
         let range = Range { from_ms: 0, to_ms: 40_000 };
         let of = |n: i64| -> String {
             let blocked = |ms| Point { status: Status::Block, ..point(ms, Some(0.5)) };
-            line("t", &(0..n).map(blocked).collect::<Vec<Point>>(), range)
+            line("t", &(0..n).map(blocked).collect::<Vec<Point>>(), &[], range)
         };
         assert_eq!((of(100).matches("<circle").count(), of(100).matches("block 0.5").count()), (100, 100));
         assert!(of(26_000).len() < 90_000 && !of(26_000).contains("block 0.5"), "{}", of(26_000).len());
@@ -325,12 +312,10 @@ mod tests {
         fn charts_have_finite_numbers(values in prop::collection::vec(prop::option::of(any::<f64>()), 0..4000)) {
             let points: Vec<Point> = values.iter().zip(0..).map(|(v, ms)| point(ms, *v)).collect();
             let range = Range { from_ms: 0, to_ms: 4000 };
-            for svg in [line("t", &points, range), spark("t", &points, range)] {
+            for svg in [line("t", &points, &points, range), spark("t", &points, range), tiny("t", &points, range)] {
                 prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg.chars().take(2000).collect::<String>());
-                prop_assert!(svg.len() < 200_000, "{}", svg.len());
+                prop_assert!(svg.len() < 280_000, "{}", svg.len());
             }
-            let bins = [Bin { name: "le:".into(), reference: 0, window: u64::MAX }];
-            prop_assert!(!bars("t", &bins).contains("NaN") && !small("t", &bins).contains("NaN"));
         }
     }
 }

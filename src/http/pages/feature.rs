@@ -3,16 +3,19 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
+use super::band::{Banded, banded};
+use super::bars::bars;
 use super::by_segment::over_time;
 use super::chart::{self, Point, point};
 use super::heat::heat;
 use super::markup::{NO_HISTORY, bin_name, choice, escaped, number, status, subject_path, table, time, version_path};
 use super::segments::segments;
+use super::summary::summary;
 use crate::history::columns::Row;
 use crate::http::series::Range;
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::ranking;
-use driftgate_core::judge::verdict::RuleResult;
+use driftgate_core::judge::verdict::{RuleResult, Status};
 
 /// So many windows are in a table.
 const LISTED: usize = 200;
@@ -31,6 +34,8 @@ pub struct Page<'p> {
     /// The end of the window whose distribution is shown.
     pub chosen: Option<i64>,
     pub distributions: &'p [Row],
+    /// By rule that estimates a metric, the windows of one that counts it.
+    pub realised: &'p [(String, Vec<Row>)],
     /// Its segments, by rule, segment and window.
     pub segments: &'p [Row],
     /// The results of the last windows that are judged by segment, behind the windows' ends.
@@ -46,6 +51,11 @@ pub fn spanned(rows: &[Row], otherwise: Range) -> Range {
         (Some(from_ms), Some(to_ms)) => Range { from_ms, to_ms: to_ms.saturating_add(1) },
         _ => otherwise,
     }
+}
+
+/// The value of a row, without its limits and its status.
+fn value_alone(row: &Row) -> Point {
+    Point { limit: None, warn: None, status: Status::Pass, ..point(row) }
 }
 
 impl Page<'_> {
@@ -172,13 +182,31 @@ impl Page<'_> {
         let rank = self.rank(last).map_or_else(String::new, |rank| format!(", rank {}", number(Some(rank))));
         let limits = format!("{limit}{warn}{rank}");
         let title = format!("{} of {} over time: {limits}", last.of.rule, self.subject);
-        let points: Vec<Point> = rows.iter().map(point).collect();
+        let Banded { points, legend: shaded } = banded(rows, |row| !self.is_by_segment(row));
+        let realised = self.realised.iter().find(|(estimate, _)| *estimate == last.of.rule);
+        let realised = realised.map_or(&[][..], |(_, rows)| rows);
+        let counted: Vec<Point> = realised.iter().map(value_alone).collect();
+        let legend = realised.first().map_or_else(String::new, |row| {
+            format!(
+                "<p class=\"soft\">Blue: the estimate, grey: what {} counted once labels came.</p>\n",
+                escaped(&row.of.rule)
+            )
+        });
         let mut out = format!("<h2>{rule} {} <span class=\"soft\">{limits}</span></h2>\n", status(last.of.status));
-        if points.iter().any(|point| point.value.is_some()) {
-            out.push_str(&chart::line(&title, &points, self.range));
+        if points.iter().chain(&counted).any(|point| point.value.is_some()) {
+            out.push_str(&legend);
+            out.push_str(&shaded.map_or_else(String::new, |said| format!("<p class=\"soft\">{said}</p>\n")));
+            out.push_str(&chart::line(&title, &points, &counted, self.range));
         } else {
             out.push_str("<p class=\"soft\">None of these windows has a value; the table says why.</p>\n");
         }
+        out.push_str(&self.windows(rows, realised));
+        out
+    }
+
+    /// The windows of a rule as a table, beside what was realised of them.
+    fn windows(&self, rows: &[Row], realised: &[Row]) -> String {
+        let rule = rows.last().map_or("", |last| last.of.rule.as_str());
         let cells = |row: &Row| {
             let of = &row.of;
             let bounds = match (of.lower, of.upper) {
@@ -188,14 +216,20 @@ impl Page<'_> {
             let n = of.n.map_or_else(String::new, |n| n.to_string());
             let reason = of.reason.as_deref().map_or_else(String::new, escaped);
             let end = format!("<a href=\"{}\">{}</a>", self.window_path(row.end_ms), time(row.end_ms));
-            vec![end, status(of.status), number(of.value), bounds, number(of.limit), number(of.warn), n, reason]
+            let mut cells = vec![end, status(of.status), number(of.value), bounds];
+            if !realised.is_empty() {
+                let then = realised.iter().find(|other| (other.start_ms, other.end_ms) == (row.start_ms, row.end_ms));
+                cells.push(number(then.and_then(|row| row.of.value)));
+            }
+            cells.extend([number(of.limit), number(of.warn), n, reason]);
+            cells
         };
-        let heads = ["window until", "status", "value", "bounds", "limit", "warn", "n", "reason"];
-        out.push_str(&table(
-            &format!("Windows of {}", last.of.rule),
-            &heads,
-            rows.iter().rev().take(LISTED).map(cells),
-        ));
+        let mut heads = vec!["window until", "status", "value", "bounds"];
+        if !realised.is_empty() {
+            heads.push("realised");
+        }
+        heads.extend(["limit", "warn", "n", "reason"]);
+        let mut out = table(&format!("Windows of {rule}"), &heads, rows.iter().rev().take(LISTED).map(cells));
         if rows.len() > LISTED {
             let _ = writeln!(
                 out,
@@ -233,7 +267,8 @@ impl Page<'_> {
             count(of.invalid),
             count(of.reference_n)
         );
-        out.push_str(&chart::bars(&format!("{} in training and in the window {window}", self.subject), &of.bins));
+        out.push_str(&bars(&format!("{} in training and in the window {window}", self.subject), &of.bins, bin_name));
+        out.push_str(&summary(&of.bins));
         let all = |of_bin: fn(&crate::history::record::Bin) -> u64| of.bins.iter().map(of_bin).sum::<u64>();
         let sums = (all(|b| b.reference), all(|b| b.window));
         let share = |n: u64, sum: u64| {

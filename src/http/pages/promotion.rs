@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::act::title;
 use super::layout::{self, Part};
 use super::markup::{part, time, version_path};
+use super::standing::standing;
 use crate::api::{Explanation, PromotionPageQuery};
 use crate::http::app::{Shared, known_model, registry};
 use crate::http::auth::Visitor;
@@ -64,31 +65,13 @@ impl Page<'_> {
             @if let Some(done) = self.done {
                 div.notice.pass role="status" { p { (title(done)) ": done. The audit log has a record of it." } }
             }
-            (self.standing())
+            (standing(self.seen))
             @if self.seen.gates.0.is_empty() { p.soft { "The policy has no transitions: nothing is promoted." } }
             @for (stage, answer) in &self.seen.gates.0 { (gate(stage, answer, &forms)) }
             @if let Some(state) = self.rollout { (steps::rollout(state, self.policy)) (forms.rollout()) }
             (self.approvals())
             (self.records())
             (forms.others())
-        }
-    }
-
-    /// What holds whatever the gate says.
-    fn standing(&self) -> Markup {
-        let seen = self.seen;
-        html! {
-            @if let Some(frozen) = &seen.frozen {
-                div.notice.warn { p { b { "Frozen " } (frozen) ": nothing moves by itself." } }
-            }
-            @if let Some(at) = &seen.rolled_back { div.notice.warn { p { "This version was rolled back at " (at) "." } } }
-            @for block in &seen.blocks {
-                div.notice.block {
-                    p { b { "Blocked by " (block.group) } " since " (block.since) }
-                    ul { @for reason in block.reasons.iter().take(20) { li { (reason) } } }
-                    @if block.reasons.len() > 20 { p.soft { (block.reasons.len() - 20) " more" } }
-                }
-            }
         }
     }
 

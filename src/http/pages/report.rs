@@ -6,12 +6,14 @@ use std::fmt::Write as _;
 
 use maud::PreEscaped;
 
+use super::bars::bars;
 use super::chart::{self, Point, point};
 use super::confusion::confusion;
+use super::curves::curves;
 use super::forest::forest;
 use super::layout;
 pub use super::layout::alone;
-use super::markup::{escaped, number, status, table, time};
+use super::markup::{bin_name, escaped, number, status, table, time};
 use super::version::worst_by_rule;
 use crate::history::columns::{Row, rows_of};
 use crate::history::record::Window;
@@ -102,6 +104,7 @@ fn of_group(verdicts: &[Verdict]) -> String {
         worst_by_rule(last).into_iter().map(cells),
     ));
     out.push_str(&confusion(last));
+    out.push_str(&curves(last));
     last.results.iter().for_each(|result| out.push_str(&forest(result)));
     let is_drawn =
         |row: &&Row| row.end_ms == last.window.end && row.of.status != Status::Pass && !row.of.bins.is_empty();
@@ -111,7 +114,7 @@ fn of_group(verdicts: &[Verdict]) -> String {
     for row in drawn.into_iter().take(DISTRIBUTIONS) {
         let title = format!("{} of {}: training and the last window", row.of.rule, row.of.subject);
         let _ = writeln!(out, "<h3>{} <span class=\"soft\">grey: training, blue: window</span></h3>", escaped(&title));
-        out.push_str(&chart::bars(&title, &row.of.bins));
+        out.push_str(&bars(&title, &row.of.bins, bin_name));
     }
     out
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart;
+use super::bars::small;
 use super::markup::{escaped, number, status, table};
 use crate::history::record::bins_of;
 use driftgate_core::codec::number::short;
@@ -37,7 +37,7 @@ pub fn segments(result: &RuleResult) -> String {
     let cells = |of: &ComparedSegment| {
         let bins = bins_of(of.bins.clone());
         let title = format!("{} of segment {} in training and in the window", result.subject, of.segment);
-        let drawn = if bins.is_empty() || bins.len() > BINS { String::new() } else { chart::small(&title, &bins) };
+        let drawn = if bins.is_empty() || bins.len() > BINS { String::new() } else { small(&title, &bins) };
         let count = |n: Option<u64>| n.map_or_else(String::new, |n| n.to_string());
         let reason = of.reason.as_deref().map_or_else(String::new, escaped);
         let (name, status) = (escaped(&of.segment), status(of.status));

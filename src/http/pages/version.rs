@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use super::chart::{self, Moment, Point, point};
 use super::confusion::confusion;
-use super::features::features;
+use super::curves::curves;
+use super::features::{self, Choice, Line, Table};
 use super::forest::forest;
 use super::lineage::lineage;
 use super::markup::{NO_HISTORY, choice, escaped, number, promotion_path, status, subject_path, table, time};
 use super::segments::segments;
+use super::standing::standing;
 use crate::api::Explanation;
 use crate::history::columns::Row;
 use crate::http::series::Range;
@@ -26,10 +28,18 @@ pub struct Page<'p> {
     /// Verdicts, lineage, evidence and approvals.
     pub seen: &'p Explanation,
     pub range: Range,
-    pub groups: Vec<Group<'p>>,
+    pub groups: &'p [Group<'p>],
+    pub features: Features<'p>,
     pub moments: &'p [Moment],
-    /// Whether results over time are kept.
-    pub is_kept: bool,
+}
+
+/// The features of all groups.
+pub struct Features<'p> {
+    /// By group.
+    pub lines: &'p [Vec<Line<'p>>],
+    /// Windows of the first ones; `None` where results over time are not kept.
+    pub over_time: Option<&'p [Row]>,
+    pub choice: &'p Choice,
 }
 
 /// A group of the policy.
@@ -43,6 +53,13 @@ pub struct Group<'p> {
     pub last: Vec<Row>,
     /// The worst subject of each rule, and its windows.
     pub lines: Vec<(&'p RuleResult, Vec<Row>)>,
+}
+
+impl Group<'_> {
+    /// The features of its newest verdict.
+    pub fn features(&self, choice: &Choice) -> Vec<Line<'_>> {
+        features::lines(&self.last, self.verdict.map_or(&[][..], |verdict| &verdict.results), choice)
+    }
 }
 
 /// The worst result of each rule: by status, then by its rank where the policy says how much features matter, then by its value; the first of those
@@ -102,13 +119,14 @@ pub fn moments(records: &[Value], version: &str, range: Range) -> Vec<Moment> {
 
 impl Page<'_> {
     pub fn body(&self) -> String {
-        let Self { seen, range, groups, moments, is_kept } = self;
+        let Self { seen, range, groups, moments, features } = self;
         let Explanation { model, version, stages, .. } = seen;
         let stages = if stages.is_empty() { "no stage".to_owned() } else { escaped(&stages.join(", ")) };
         let mut out =
             format!("<h1>{} {} <span class=\"soft\">{stages}</span></h1>\n", escaped(model), escaped(version));
         let _ = writeln!(out, "<p><a href=\"{}\">Promotion</a></p>", promotion_path(model, version));
-        if *is_kept {
+        out.push_str(&standing(seen).into_string());
+        if self.is_kept() {
             out.push_str(&choice(*range));
         } else {
             let _ = writeln!(
@@ -116,8 +134,11 @@ impl Page<'_> {
                 "<p class=\"notice\">{NO_HISTORY}. These are the results of the last window of each group.</p>"
             );
         }
-        for group in groups {
-            out.push_str(&self.group(group));
+        if features.choice.find.is_some() || features.lines.iter().any(|lines| lines.len() > 1) {
+            out.push_str(&features::search(features.choice, *range));
+        }
+        for (group, lines) in groups.iter().zip(features.lines) {
+            out.push_str(&self.group(group, lines));
         }
         out.push_str("<h2>What happened</h2>\n<p class=\"soft\">✕ block, ✓ clear, ▲ promotion, ▼ rollback</p>\n");
         let cells = |m: &Moment| vec![time(m.ms), m.kind.to_owned(), escaped(&m.sentence)];
@@ -126,19 +147,27 @@ impl Page<'_> {
         out
     }
 
-    fn group(&self, group: &Group<'_>) -> String {
+    /// Whether results over time are kept.
+    fn is_kept(&self) -> bool {
+        self.features.over_time.is_some()
+    }
+
+    fn group(&self, group: &Group<'_>, lines: &[Line<'_>]) -> String {
         let name = escaped(group.name);
         let latest =
             group.verdict.map_or_else(|| "<span class=\"soft\">not judged yet</span>".to_owned(), |v| status(v.status));
         let mut out = format!("<h2>{name} {latest}</h2>\n");
-        if self.is_kept {
+        if self.is_kept() {
             out.push_str(&self.over_time(group));
         }
         out.push_str(&self.lines(group));
-        let results = group.verdict.map_or(&[][..], |verdict| &verdict.results);
-        out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last, results));
+        let Features { over_time, choice, .. } = self.features;
+        let (model, version) = (&self.seen.model, &self.seen.version);
+        let table = Table { model, version, group: group.name, lines, over_time, range: self.range, choice };
+        out.push_str(&table.shown());
         if let Some(verdict) = group.verdict {
             out.push_str(&confusion(verdict));
+            out.push_str(&curves(verdict));
             verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
             // The others are on the pages of their features.
             let failing = verdict.results.iter().filter(|result| result.status != Status::Pass);
@@ -179,13 +208,13 @@ impl Page<'_> {
                 status(result.status),
                 number(result.value),
             ];
-            if self.is_kept {
+            if self.is_kept() {
                 cells.extend([spark, format!("{} to {}", number(least), number(most))]);
             }
             cells
         };
         let mut heads = vec!["rule", "worst subject", "status", "value"];
-        if self.is_kept {
+        if self.is_kept() {
             heads.extend(["over time", "from to"]);
         }
         table(&format!("Rules of {}", group.name), &heads, group.lines.iter().map(cells))

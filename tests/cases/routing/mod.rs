@@ -1,8 +1,11 @@
 //! Traffic routers that follow a rollout: receivers here, and the objects of a Kubernetes API server in `kubernetes`, `canary` and
-//! `admission`, which `make kube-test` runs.
+//! `admission`, which `make kube-test` runs; in `argo` and `flagger` those controllers move the traffic, and ask the gate.
 
 mod admission;
+mod argo;
 mod canary;
+mod controllers;
+mod flagger;
 mod kubernetes;
 mod proxy;
 mod sagemaker;

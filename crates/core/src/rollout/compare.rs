@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use super::looks::Look;
 use super::plan;
 use super::state::State;
 use crate::codec::number::short;
@@ -88,19 +89,29 @@ pub fn standing(state: &State, policy: &Policy, rollout: &Rollout) -> Option<Str
     })
 }
 
+/// The rates of candidate and champion by the counts of the step so far, and the bounds of their difference; `None` where one has none.
+fn measured(state: &State, rollout: &Rollout, compare: &Compare) -> Option<((Ratio, Ratio), (f64, f64))> {
+    let sums = &state.comparison;
+    let steps = rollout.steps.iter().filter(|step| plan::compares(step)).count().max(1);
+    let alpha = Ratio::ONE.minus(compare.confidence.ratio())?.over(Ratio::of_counts(steps as u64, 1)?)?;
+    let (of_candidate, of_champion) = ((sums.candidate_yes, sums.candidate_n), (sums.champion_yes, sums.champion_n));
+    let bounds = difference_of_dependent(of_candidate, of_champion, alpha.value(), compare.design_effect)?;
+    let candidate = Ratio::of_counts(sums.candidate_yes, sums.candidate_n)?;
+    Some(((candidate, Ratio::of_counts(sums.champion_yes, sums.champion_n)?), bounds))
+}
+
+/// What was just counted, as it is kept for people.
+pub(super) fn look(state: &State, rollout: &Rollout, compare: &Compare) -> Option<Look> {
+    let ((candidate, champion), (lower, upper)) = measured(state, rollout, compare)?;
+    let difference = candidate.value() - champion.value();
+    Some(Look { at_ms: state.comparison.until_ms?, step: state.step, difference, lower, upper })
+}
+
 /// The result by the counts of the step so far.
 pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare: &Compare) -> Decision {
     let sums = &state.comparison;
     let kpi = plan::kpi(policy, compare);
-    let steps = rollout.steps.iter().filter(|step| plan::compares(step)).count().max(1);
-    let left = Ratio::ONE.minus(compare.confidence.ratio());
-    let alpha = left.and_then(|left| left.over(Ratio::of_counts(steps as u64, 1)?));
-    let (of_candidate, of_champion) = ((sums.candidate_yes, sums.candidate_n), (sums.champion_yes, sums.champion_n));
-    let bounds = alpha
-        .and_then(|alpha| difference_of_dependent(of_candidate, of_champion, alpha.value(), compare.design_effect));
-    let rates = Ratio::of_counts(sums.candidate_yes, sums.candidate_n)
-        .zip(Ratio::of_counts(sums.champion_yes, sums.champion_n));
-    let (Some((lower, upper)), Some((candidate, champion))) = (bounds, rates) else {
+    let Some(((candidate, champion), (lower, upper))) = measured(state, rollout, compare) else {
         let why =
             if state.champion.is_none() { "no champion to compare with" } else { "nothing counted on both sides" };
         return Decision::Open(format!("{kpi}: {why} in this step"));

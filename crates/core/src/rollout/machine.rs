@@ -38,6 +38,7 @@ pub fn start(identity: Identity, policy: &Policy, rollout: &Rollout, started_ms:
         measured: BTreeMap::new(),
         breaches: BTreeMap::new(),
         comparison: Comparison::default(),
+        looks: Vec::new(),
         gate_asked: false,
         confirmed: false,
         external: rollout.external,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::looks::Look;
 use super::traffic::{Route, Share};
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{Status, Verdict};
@@ -103,6 +104,10 @@ pub struct State {
     /// Of candidate and champion in this step.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub comparison: Comparison,
+    /// What the comparison came to at each look of the rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<BTreeMap<String, serde_json::Value>>))]
+    pub looks: Vec<Look>,
     /// The gate was asked and has not answered.
     pub gate_asked: bool,
     /// A person has said to promote.

@@ -1,6 +1,7 @@
 //! The effect of a window on a rollout: it fails the rollout, measures the step, is compared with the champion's, or ends the step.
 
 use super::compare::{self, Decision};
+use super::looks;
 use super::machine::Machine;
 use super::plan;
 use super::share;
@@ -73,10 +74,12 @@ impl Machine<'_> {
             && let Some(compared) = &self.rollout.compare
         {
             compare::note_latency(self.policy, compared, verdict, &mut self.state.comparison.latency.candidate_us);
-            if compare::count(self.state, self.policy, compared, verdict)
-                && let Decision::Harm(reason) = compare::decide(self.state, self.policy, self.rollout, compared)
-            {
-                return self.fail(&reason);
+            if compare::count(self.state, self.policy, compared, verdict) {
+                let look = compare::look(self.state, self.rollout, compared);
+                look.into_iter().for_each(|look| looks::keep(&mut self.state.looks, look));
+                if let Decision::Harm(reason) = compare::decide(self.state, self.policy, self.rollout, compared) {
+                    return self.fail(&reason);
+                }
             }
         }
         if self.state.paused.is_none() && !self.state.external {

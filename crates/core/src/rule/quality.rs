@@ -16,9 +16,13 @@ use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::auc;
 use crate::stats::bounds;
+use crate::stats::by_label::by_label;
 use crate::stats::grid::Grid;
 use crate::stats::limit::Amount;
 use crate::stats::scores::{Interval, NoScore, ScoreCells};
+
+/// The bins of the score whose counts by label are in a result.
+const CURVE: u64 = 20;
 
 /// The rules of this family, in the order of the reference.
 pub(super) static RULES: [&Definition; 4] = [&AUC, &LOG_LOSS, &BRIER, &ECE];
@@ -27,7 +31,7 @@ static AUC: Definition = Definition {
     name: "auc",
     documentation: "The area under the ROC curve of the score, over labelled predictions. Scores in one cell of the grid cannot be told \
         apart: `lower` and `upper` enclose the exact value. It blocks where the whole interval breaks the limit, and warns with \
-        `underresolved` where part of it does.",
+        `underresolved` where part of it does. `by_label` has the counts by label in some twenty bins of the score, up to `le` each: the points of the ROC curve.",
     guards: Guard::Outcome,
     counts: Counts::Pairs,
     subjects: Subjects::Only("score"),
@@ -205,6 +209,10 @@ impl Check for ScoreRule {
         ];
         if self.limits.change().is_some() {
             evidence.push(("now", number(found.ok().map(|found| found.value))));
+        }
+        if let Some(sides) = counted {
+            let bins = by_label(window.quality().points, sides, CURVE);
+            evidence.push(("by_label", serde_json::to_value(bins).unwrap_or_default()));
         }
         let value = compared.map(|c| c.value);
         vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]

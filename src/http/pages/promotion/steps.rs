@@ -1,18 +1,21 @@
 //! A rollout: its steps with weights and the time that is left, and candidate against champion.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use driftgate_core::codec::number::short;
+use driftgate_core::judge::verdict::Status;
 use driftgate_core::policy::{Policy, Rollout, RolloutStep};
-use driftgate_core::rollout::{self, Phase, State};
+use driftgate_core::rollout::{self, Look, Phase, State};
 use driftgate_core::yaml::units::show_duration;
 
-use crate::http::pages::markup::time;
+use crate::http::pages::chart::{self, Point};
+use crate::http::pages::markup::{table, time};
 use crate::http::pages::overview::rounded;
+use crate::http::series::Range;
 
 /// A rollout, under way or ended.
 pub fn rollout(state: &State, policy: &Policy) -> Markup {
-    let plan = policy.transitions.iter().filter(|t| t.to == state.to).find_map(|t| t.rollout.as_ref());
+    let plan = rollout::plan_of(policy, state);
     html! {
         h2 { "Rollout of " (state.candidate) ": " (state.phase.name())
             @if !state.phase.is_over() { " at " (short(state.weight)) "%" } }
@@ -78,5 +81,68 @@ fn standing(state: &State, at: usize, step: &RolloutStep) -> Markup {
 /// Candidate against champion, with the interval.
 fn compared(state: &State, policy: &Policy, plan: &Rollout) -> Markup {
     let Some(said) = rollout::standing(state, policy, plan) else { return html! {} };
-    html! { h3 { "Against the champion" } p { (said) } }
+    html! {
+        h3 { "Against the champion" }
+        p { (said) }
+        (PreEscaped(over_time(&state.candidate, state.started_ms, &state.looks)))
+    }
+}
+
+/// The difference of the rates at each look, with its interval: a line for each step, since each counts anew.
+fn over_time(candidate: &str, started_ms: i64, looks: &[Look]) -> String {
+    let (Some(first), Some(last)) = (looks.first(), looks.last()) else { return String::new() };
+    let of = |look: &Look| Point {
+        ms: look.at_ms,
+        value: Some(look.difference),
+        limit: Some(0.0),
+        warn: None,
+        band: Some((look.lower, look.upper)),
+        status: Status::Pass,
+    };
+    let mut points: Vec<Point> = Vec::new();
+    for step in looks.chunk_by(|a, b| a.step == b.step) {
+        // A point without a value ends the line of the step before.
+        points.extend(points.last().map(|before| Point { value: None, band: None, ..*before }));
+        points.extend(step.iter().map(of));
+    }
+    let range = Range { from_ms: first.at_ms.min(started_ms), to_ms: last.at_ms.saturating_add(1) };
+    let title = format!("difference of {candidate} from its champion at each look of the rollout");
+    let cells = |look: &Look| {
+        vec![
+            time(look.at_ms),
+            (look.step + 1).to_string(),
+            short(look.difference),
+            format!("{} to {}", short(look.lower), short(look.upper)),
+        ]
+    };
+    let mut out = chart::line(&title, &points, &[], range);
+    out.push_str("<p class=\"soft\">Blue: candidate less champion, by the counts of the step so far; shaded: the interval, valid at all looks together.</p>\n");
+    out.push_str(&table(
+        "Looks of the comparison",
+        &["until", "step", "difference", "interval"],
+        looks.iter().rev().map(cells),
+    ));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_is_a_line_with_a_band_of_its_own() {
+        let look = |at_ms, step, difference| Look {
+            at_ms,
+            step,
+            difference,
+            lower: difference - 0.1,
+            upper: difference + 0.1,
+        };
+        let looks = [look(10, 0, 0.02), look(20, 0, 0.01), look(30, 1, -0.02), look(40, 1, -0.01)];
+        let shown = over_time("7", 0, &looks);
+        let drawn = |of: &str| shown.lines().find(|line| line.contains(of)).unwrap().matches('M').count();
+        assert_eq!((drawn("class=\"band\""), drawn("var(--window)\" stroke-width")), (2, 2), "{shown}");
+        assert!(shown.contains("<td>2</td><td>-0.01</td><td>-0.11 to 0.09</td>"), "{shown}");
+        assert_eq!(over_time("7", 0, &[]), "");
+    }
 }

@@ -49,6 +49,11 @@ fn a_gain_without_slowdown_promotes() {
     // [0, 30), [30, 60), [60, 90), [90, 120): each click counts once.
     assert_eq!((run.state.comparison.candidate_yes, run.state.comparison.champion_n), (4 * 600, 4 * 45_000));
     assert_eq!(run.state.comparison.until_ms, Some(120 * MINUTE));
+    let looks: Vec<i64> = run.state.looks.iter().map(|look| look.at_ms / MINUTE).collect();
+    assert_eq!(looks, [30, 60, 90, 120]);
+    let widths: Vec<f64> = run.state.looks.iter().map(|look| look.upper - look.lower).collect();
+    assert!(widths.is_sorted_by(|before, after| before > after), "{widths:?}");
+    assert!(run.state.looks.iter().all(|look| look.lower < look.difference && look.difference < look.upper));
     assert!(run.state.why.starts_with("ctr 0.12 of 20000 against the champion's 0.1 of 180000"), "{}", run.state.why);
 }
 

@@ -12,6 +12,9 @@ use crate::service::{CANARY, Service, serving};
 #[test]
 fn a_person_finds_what_is_blocked_and_approves_without_javascript_and_everybody_can_read_it() {
     let service = Service::new("pages", "", CANARY, "");
+    let policy =
+        service.folder.read("policy.yaml").replace("min_positives: 30}}]", "min_positives: 30}}, {auc: {gte: 0.5}}]");
+    service.folder.write("policy.yaml", policy);
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "1", "2");
     service.shifted(0, 70, &[serving("1", "prod")], 50);

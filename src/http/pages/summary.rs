@@ -20,7 +20,7 @@ pub fn summary(bins: &[Bin]) -> String {
         return String::new();
     }
     let cells = rows.into_iter().map(|(name, [training, window])| vec![name.to_owned(), training, window]);
-    table("Summary", &["", "training", "window"], cells)
+    table("Summary", &["summary", "training", "window"], cells)
 }
 
 fn sum(bins: &[Bin], of: fn(&Bin) -> u64) -> u128 {

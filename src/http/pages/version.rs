@@ -134,7 +134,7 @@ impl Page<'_> {
                 "<p class=\"notice\">{NO_HISTORY}. These are the results of the last window of each group.</p>"
             );
         }
-        if features.choice.find.is_some() || features.lines.iter().any(|lines| lines.len() > 1) {
+        if features.choice.find.is_some() || features.lines.iter().any(|lines| !lines.is_empty()) {
             out.push_str(&features::search(features.choice, *range));
         }
         for (group, lines) in groups.iter().zip(features.lines) {

@@ -37,6 +37,24 @@ assert.ok((await again.locator("tbody tr").count()) >= shown);
 assert.equal(await again.locator("main").innerText(), await page.locator("main").innerText());
 await again.close();
 
+// Features are ordered by a column and found by name, and what blocks the version stands on its page.
+await page.goto(`/models/${model}/versions/${blocked}`);
+assert.ok((await page.locator(".notice.block").first().innerText()).includes("Blocked by drift since"));
+assert.ok((await page.locator(".curves svg").count()) === 3, "the curves of the score");
+const named = page.locator("[aria-label='Features of drift'] tbody tr", { hasText: feature });
+await page.locator("th a", { hasText: "value of limit" }).first().click();
+await page.waitForURL((url) => url.searchParams.get("sort") === "near");
+assert.equal(await named.count(), 1);
+await page.locator("input[name=find]").fill("nothing has this name");
+await page.locator("form", { has: page.locator("input[name=find]") }).locator("button").click();
+await page.waitForURL((url) => url.searchParams.get("find") === "nothing has this name");
+assert.equal(await named.count(), 0);
+await page.locator("input[name=find]").fill(feature.toUpperCase());
+await page.locator("form", { has: page.locator("input[name=find]") }).locator("button").click();
+await page.waitForURL((url) => url.searchParams.get("find") === feature.toUpperCase());
+assert.equal(await named.count(), 1);
+assert.equal(new URL(page.url()).searchParams.get("sort"), "near");
+
 // Without a session the page of a promotion reads only; then an approval is given, and the audit log has it.
 const promotion = `/models/${model}/versions/${candidate}/promotion`;
 await page.goto(promotion);

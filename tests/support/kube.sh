@@ -47,7 +47,8 @@ build() {
           /^\t[^ ]+ v/ { print "\t" $1, ($1 in own || $2 == "v0.0.0") ? part : $2 }' "$manifest" "$manifest"
         printf '\tk8s.io/kubernetes v%s\n)\n' "$kubernetes"
       } >go.mod
-      go build -o "$dir/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver
+      # Controllers ask which version it is.
+      go build -ldflags "-X k8s.io/component-base/version.gitVersion=v$kubernetes" -o "$dir/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver
     )
   fi
 }

@@ -64,7 +64,12 @@ fn verdict(model: &str, version: &str, end: i64, worst: Status) -> Arc<Verdict> 
         since: None,
         pending: false,
         muted: false,
-        bins: None,
+        bins: Some(
+            (0..10)
+                .map(|bin| serde_json::json!({"le": bin, "reference": 100, "window": 90 + bin}))
+                .collect::<serde_json::Value>()
+                .into(),
+        ),
     };
     Arc::new(Verdict {
         verdict_id: format!("{model}-{version}"),
@@ -81,19 +86,24 @@ fn verdict(model: &str, version: &str, end: i64, worst: Status) -> Arc<Verdict> 
     })
 }
 
-/// A week of every model on disk.
+/// A week of every model on disk: a window a day, and of the blocked version one every quarter of an hour.
 fn history(root: &Path) -> Reader {
     for at in 0..MODELS {
         let folder = root.join(format!("model_{at:02}"));
         std::fs::create_dir_all(&folder).unwrap();
         for day in 0..DAYS {
             let end = END - day * 24 * HOUR;
-            let of = |version: &&str| {
+            let of = |version: &str, end: i64| {
                 let results = (0..FEATURES)
                     .flat_map(|f| ["drift/psi", "drift/ks_p"].map(|rule| measured(rule, &format!("f{f}"), 0.1)));
                 window(version, end, results.collect())
             };
-            let rows = settled(["1", "2", "3"].iter().map(of).flat_map(rows_of).collect());
+            let mut windows: Vec<_> = ["1", "2", "3"].map(|version| of(version, end)).into();
+            if at == 17 {
+                let midnight = end - end.rem_euclid(24 * HOUR);
+                windows.extend((0..96).map(|quarter| of("2", midnight + quarter * HOUR / 4)));
+            }
+            let rows = settled(windows.into_iter().flat_map(rows_of).collect());
             let name = jiff::Timestamp::from_millisecond(end).unwrap().to_string();
             let file = std::fs::File::create(folder.join(format!("{}.parquet", &name[..10]))).unwrap();
             columns::write(&format!("model_{at:02}"), &rows, file).unwrap();
@@ -155,4 +165,8 @@ fn forty_models_of_three_versions_are_shown_quickly_the_worst_first() {
     assert!(gone.contains("no broker answers") && gone.matches("<tr class=\"stale\">").count() == 20, "{gone}");
     let (status, one) = page("/models/model_17/versions/2");
     assert!(status == 200 && one.len() < 300_000 && one.contains("drift/psi"), "{}", one.len());
+    assert_eq!(one.matches("<path class=\"value\"").count(), 60, "so many features have their values over time");
+    let (_, found) = page("/models/model_17/versions/2?sort=near&find=f9");
+    assert_eq!(found.matches("<path class=\"value\"").count(), 11, "f9, and f90 to f99");
+    assert_eq!(page("/models/model_17/versions/2?sort=size").0, 400);
 }

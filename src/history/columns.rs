@@ -20,6 +20,7 @@ use super::HistoryError;
 pub use super::row::{Place, Row, VERDICT, places, rows_of, settled};
 pub use footer::Footers;
 use footer::{Footer, NEWEST, SERIES};
+pub use table::Detail;
 
 /// Rows of a row group: a series is read with the groups that it touches.
 const GROUP_ROWS: usize = 4096;
@@ -162,13 +163,13 @@ impl DayFile {
     pub fn series_rows(
         &self,
         place: &Place,
-        bins: bool,
+        detail: Detail,
         choose: impl Fn(&[Row]) -> Vec<usize>,
     ) -> PolarsResult<Vec<Row>> {
         let mut rows = Vec::new();
-        let bins = bins && self.has_bins(place);
+        let detail = if detail == Detail::Bins && !self.has_bins(place) { Detail::Numbers } else { detail };
         for (group, slice) in self.footer.groups(place.first, place.rows) {
-            let columns = table::names(bins).filter(|name| group.has(name)).map(str::to_owned).collect();
+            let columns = table::names(detail).filter(|name| group.has(name)).map(str::to_owned).collect();
             let frame = self.read(&group.alone, Some(slice), Some(columns))?;
             rows.extend(table::chosen_rows(&frame, &choose));
         }
@@ -266,16 +267,19 @@ mod tests {
             prop_assert_eq!(&file.rows().unwrap(), &settled);
             let mut apart = Vec::new();
             for place in file.series().unwrap() {
-                let of_it = file.series_rows(place, true, all).unwrap();
+                let of_it = file.series_rows(place, Detail::Bins, all).unwrap();
                 prop_assert_eq!(file.has_bins(place), of_it.iter().any(|row| !row.of.bins.is_empty()));
-                let unsaid = file.series_rows(&Place { bins: None, ..place.clone() }, true, all).unwrap();
+                let unsaid = file.series_rows(&Place { bins: None, ..place.clone() }, Detail::Bins, all).unwrap();
                 prop_assert_eq!(&unsaid, &of_it);
-                let second = file.series_rows(place, true, |rows| (1..rows.len()).step_by(2).collect()).unwrap();
+                let second = file.series_rows(place, Detail::Bins, |rows| (1..rows.len()).step_by(2).collect()).unwrap();
                 prop_assert!(second.iter().eq(of_it.iter().skip(1).step_by(2)));
                 apart.extend(of_it);
-                for row in file.series_rows(place, false, all).unwrap() {
+                for row in file.series_rows(place, Detail::Numbers, all).unwrap() {
                     prop_assert!(row.of.bins.is_empty());
                 }
+                let line = |row: &Row| (row.key().4, row.of.status, row.of.value, row.of.limit, row.of.warn);
+                let lines = file.series_rows(place, Detail::Line, all).unwrap();
+                prop_assert!(lines.iter().map(line).eq(unsaid.iter().map(line)));
             }
             prop_assert_eq!(apart, settled);
         }
@@ -298,10 +302,11 @@ mod tests {
         assert_eq!((places[2].first, places[2].rows), (12000, 6000));
         assert_eq!(places[0].rule, "drift");
         for place in places {
-            let ends: Vec<i64> = file.series_rows(place, false, all).unwrap().iter().map(|row| row.end_ms).collect();
+            let ends: Vec<i64> =
+                file.series_rows(place, Detail::Numbers, all).unwrap().iter().map(|row| row.end_ms).collect();
             assert!(ends.len() == 6000 && ends.is_sorted(), "{place:?}");
         }
-        assert_eq!(file.series_rows(&places[1], false, all).unwrap().last().unwrap().of.value, Some(5999.0));
+        assert_eq!(file.series_rows(&places[1], Detail::Numbers, all).unwrap().last().unwrap().of.value, Some(5999.0));
         assert!(DayFile::from_bytes(b"PAR1 is not enough".to_vec()).is_err());
     }
 }

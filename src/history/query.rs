@@ -103,7 +103,7 @@ impl Reader {
                                 continue;
                             }
                             within(rows.len() + place.rows / wanted.every.max(1), wanted)?;
-                            let read = file.series_rows(place, wanted.bins, |rows| wanted.chosen(rows));
+                            let read = file.series_rows(place, wanted.detail(), |rows| wanted.chosen(rows));
                             rows.extend(wanted.with_bins(read.map_err(unreadable)?));
                         }
                     } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::columns::{Place, Row, settled};
+use super::columns::{Detail, Place, Row, settled};
 use super::record::series::split;
 
 /// What is asked for.
@@ -23,6 +23,8 @@ pub struct Wanted<'w> {
     pub to_ms: i64,
     /// With the distributions.
     pub bins: bool,
+    /// Only ends, statuses, values and limits are needed; without `bins`.
+    pub is_line: bool,
     /// Only windows that have a distribution; with `bins`.
     pub only_bins: bool,
     /// Of so many windows of a series, one after the other on a day, the worst is there; 1: all are.
@@ -34,7 +36,7 @@ pub struct Wanted<'w> {
 impl Default for Wanted<'_> {
     fn default() -> Self {
         let (version, group, rule, subject) = ("", None, None, None);
-        let (segments, bins, only_bins, every, most) = (false, false, false, 1, usize::MAX);
+        let (segments, bins, is_line, only_bins, every, most) = (false, false, false, false, 1, usize::MAX);
         Self {
             version,
             group,
@@ -45,6 +47,7 @@ impl Default for Wanted<'_> {
             from_ms: 0,
             to_ms: 0,
             bins,
+            is_line,
             only_bins,
             every,
             most,
@@ -53,6 +56,15 @@ impl Default for Wanted<'_> {
 }
 
 impl Wanted<'_> {
+    /// How much is read of each series.
+    pub(super) fn detail(&self) -> Detail {
+        match (self.bins, self.is_line) {
+            (true, _) => Detail::Bins,
+            (false, true) => Detail::Line,
+            (false, false) => Detail::Numbers,
+        }
+    }
+
     pub(super) fn is_named(&self, version: &str, group: &str) -> bool {
         self.version == version && self.group.is_none_or(|g| g == group)
     }

@@ -46,7 +46,7 @@ use super::app::{Shared, known_model, registry};
 use super::auth::Visitor;
 use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
-use super::series::{self, Bins, DAYS, Named, Range};
+use super::series::{self, Asked, DAYS, Named, Range};
 use crate::api::{PageQuery, VersionPageQuery};
 use crate::history::columns::{Row, VERDICT, rows_of};
 use crate::history::{DAY_MS, Window};
@@ -193,14 +193,15 @@ async fn over_time(
     lines: &[Vec<features::Line<'_>>],
     range: Range,
 ) -> Result<Vec<Row>, Problem> {
+    let room = version::room(lines);
     let series: Vec<(String, String)> =
-        lines.iter().flat_map(|lines| lines.iter().take(features::SPARKS)).map(features::Line::series).collect();
+        lines.iter().flat_map(|lines| lines.iter().take(room.sparks)).map(features::Line::series).collect();
     if series.is_empty() {
         return Ok(Vec::new());
     }
     let most = series.len().saturating_mul(features::SPARK_POINTS);
     let named = Named { version: version.to_owned(), series, ..Named::default() };
-    Ok(series::thinned(app, model, named, range, (Bins::No, move |_| most)).await?.0)
+    Ok(series::thinned(app, model, named, range, (Asked::Line, move |_| most)).await?.0)
 }
 
 /// The values over time of rules that count what others estimate, behind the names of those.
@@ -256,7 +257,7 @@ async fn rows(
 ) -> Result<(Vec<Row>, usize), Problem> {
     let (version, subject) = (version.to_owned(), Some(subject.to_owned()));
     let named = Named { version, subject, segments, ..Named::default() };
-    let (mut found, every) = series::thinned(app, model, named, range, (Bins::Yes, move |_| most)).await?;
+    let (mut found, every) = series::thinned(app, model, named, range, (Asked::Distributions, move |_| most)).await?;
     found.retain(|row| row.of.segment().is_some() == segments);
     Ok((found, every))
 }

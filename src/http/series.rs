@@ -107,7 +107,7 @@ pub(super) async fn distributions(
         most => most,
     };
     let fits = move |windows: usize| most.unwrap_or(if windows > MOST_WINDOWS { DRAWN } else { MOST_WINDOWS });
-    let (rows, every) = thinned(&app, &model, named, range, (Bins::Only, fits)).await?;
+    let (rows, every) = thinned(&app, &model, named, range, (Asked::DistributionsOnly, fits)).await?;
     let distributions = rows.iter().filter(|row| !row.of.bins.is_empty()).map(distribution).collect();
     let (from, to) = (utc(range.from_ms), utc(range.to_ms));
     Ok(Json(api::DistributionsFound { model, version, subject, from, to, every, distributions }).into_response())
@@ -195,13 +195,14 @@ pub(super) async fn kept(
     found.await?.map_err(problem)
 }
 
-/// Whether the distributions of windows are read.
+/// What is read of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bins {
-    No,
-    Yes,
-    /// Only windows that have one.
-    Only,
+pub(super) enum Asked {
+    /// What a line is drawn from.
+    Line,
+    Distributions,
+    /// Only windows that have a distribution.
+    DistributionsOnly,
 }
 
 /// The same, and of so many windows, one after the other, the worst: as few that no more are left than fit, of all that there are.
@@ -210,12 +211,13 @@ pub(super) async fn thinned(
     model: &str,
     named: Named,
     range: Range,
-    (bins, fits): (Bins, impl FnOnce(usize) -> usize + Send + 'static),
+    (asked, fits): (Asked, impl FnOnce(usize) -> usize + Send + 'static),
 ) -> Result<(Found, usize), Problem> {
     let (reader, of) = (reader(app)?, model.to_owned());
     let version = named.version.clone();
     let found = in_turn(app, Kind::Read, move |_| {
-        let wanted = Wanted { bins: bins != Bins::No, only_bins: bins == Bins::Only, ..wanted(&named, range) };
+        let (is_line, only_bins) = (asked == Asked::Line, asked == Asked::DistributionsOnly);
+        let wanted = Wanted { bins: !is_line, is_line, only_bins, ..wanted(&named, range) };
         let windows = reader.windows(&of, &wanted)?;
         let every = windows.div_ceil(fits(windows).max(1)).max(1);
         reader.find(&of, &Wanted { every, ..wanted }).map(|rows| (rows, every))

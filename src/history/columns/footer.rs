@@ -188,7 +188,8 @@ mod tests {
         let values = || {
             let file = DayFile::open_with(&path, &footers).unwrap().unwrap();
             let place = file.series().unwrap().iter().find(|place| place.subject == "a").unwrap().clone();
-            let rows = file.series_rows(&place, false, |rows| (0..rows.len()).collect()).unwrap();
+            let rows =
+                file.series_rows(&place, super::super::Detail::Numbers, |rows| (0..rows.len()).collect()).unwrap();
             (file.newest(), rows.iter().filter_map(|row| row.of.value).collect::<Vec<f64>>())
         };
         assert!(DayFile::open_with(&path, &footers).unwrap().is_none());

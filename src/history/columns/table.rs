@@ -37,10 +37,28 @@ pub const BIN_NAMES: &str = "bins";
 /// The distribution.
 pub const BINS: [&str; 3] = [BIN_NAMES, "bin_reference", "bin_window"];
 
+/// Of it what a line is drawn from.
+const OF_LINE: [&str; 5] = ["window_end", "status", "value", "limit", "warn"];
+
+/// How much is read of a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// What a line is drawn from: ends, statuses, values and limits.
+    Line,
+    #[default]
+    Numbers,
+    /// With the distributions.
+    Bins,
+}
+
 /// The names of the columns that a series is read by.
-pub fn names(bins: bool) -> impl Iterator<Item = &'static str> {
-    let more: &[&str] = if bins { &BINS } else { &[] };
-    OF_WINDOW.iter().chain(more).chain(&["labels"]).copied()
+pub fn names(detail: Detail) -> impl Iterator<Item = &'static str> {
+    let (of_window, more): (&[&str], &[&str]) = match detail {
+        Detail::Line => (&OF_LINE, &[]),
+        Detail::Numbers => (&OF_WINDOW, &["labels"]),
+        Detail::Bins => (&OF_WINDOW, &[BINS[0], BINS[1], BINS[2], "labels"]),
+    };
+    of_window.iter().chain(more).copied()
 }
 
 /// The table of rows.

@@ -14,8 +14,9 @@ pub(super) const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 pub(super) const LEFT: f64 = 60.0;
 pub(super) const BOTTOM: f64 = 20.0;
-/// More points than this are thinned: the least and the greatest of each stretch stay.
+/// More points than this are thinned: the least and the greatest of each stretch stay. A line in a cell has fewer.
 const MOST: usize = 900;
+const MOST_IN_CELL: usize = 120;
 /// Of more windows than this that do not pass, none says its time and value: a page stays small.
 const MOST_TOLD: usize = 150;
 
@@ -84,13 +85,13 @@ impl Scale {
 }
 
 /// Fewer points, with the least and the greatest value of each stretch, and the worst status.
-fn thinned(points: &[Point]) -> Vec<Point> {
-    if points.len() <= MOST {
+fn thinned(points: &[Point], most: usize) -> Vec<Point> {
+    if points.len() <= most {
         return points.to_vec();
     }
     let value = |p: &Point| p.value.unwrap_or(f64::NEG_INFINITY);
     let mut kept = Vec::new();
-    for stretch in points.chunks(points.len().div_ceil(MOST / 3)) {
+    for stretch in points.chunks(points.len().div_ceil(most / 3)) {
         let by = |a: &&Point, b: &&Point| value(a).total_cmp(&value(b));
         let worst = stretch.iter().max_by_key(|p| p.status);
         let mut of: Vec<Point> =
@@ -119,6 +120,16 @@ fn path(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Po
     out
 }
 
+/// The same of a limit: of points in a row that have one and the same, the first and the last.
+fn level(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Point, f64) -> (f64, f64)) -> String {
+    let bits = |p: &Point| of(p).map(f64::to_bits);
+    let ends = points.chunk_by(|a, b| bits(a) == bits(b)).flat_map(|same| match same {
+        [first, .., last] => vec![*first, *last],
+        alone => alone.to_vec(),
+    });
+    path(&ends.collect::<Vec<Point>>(), of, place)
+}
+
 /// The bands of points, of each run of points that have one; a band ends at the edges of the picture.
 fn bands(points: &[Point], place: impl Fn(&Point, f64) -> (f64, f64)) -> String {
     let ends = |p: &Point| p.band.filter(|(low, high)| low.is_finite() && high.is_finite());
@@ -144,7 +155,7 @@ fn seconds(ms: i64) -> i64 {
 /// Values over time with limit and warn, a point for each window that does not pass, and the values of another series.
 pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> String {
     let scale = Scale::of(points.iter().chain(beside));
-    let (points, beside) = (thinned(points), thinned(beside));
+    let (points, beside) = (thinned(points, MOST), thinned(beside, MOST));
     let left = |ms: i64| LEFT + share(ms, range) * (WIDTH - LEFT - 8.0);
     let top = |x: f64| 8.0 + (1.0 - scale.at(x)) * (HEIGHT - BOTTOM - 8.0);
     let place = |p: &Point, x: f64| (left(p.ms), top(x));
@@ -174,8 +185,8 @@ pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> St
     if !band.is_empty() {
         let _ = writeln!(out, "<path class=\"band\" d=\"{band}\" fill=\"var(--reference)\" fill-opacity=\"0.25\"/>");
     }
-    out.push_str(&drawn(path(&points, |p| p.limit, place), "block", "stroke-dasharray=\"6 3\""));
-    out.push_str(&drawn(path(&points, |p| p.warn, place), "warn", "stroke-dasharray=\"2 3\""));
+    out.push_str(&drawn(level(&points, |p| p.limit, place), "block", "stroke-dasharray=\"6 3\""));
+    out.push_str(&drawn(level(&points, |p| p.warn, place), "warn", "stroke-dasharray=\"2 3\""));
     out.push_str(&drawn(path(&beside, |p| p.value, place), "reference", "stroke-width=\"1.5\""));
     out.push_str(&drawn(path(&points, |p| p.value, place), "window", "stroke-width=\"1.5\""));
     let marked = || points.iter().filter(|p| p.status != Status::Pass || points.len() == 1);
@@ -196,15 +207,14 @@ pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> St
 
 /// A line without axes.
 pub fn spark(title: &str, points: &[Point], range: Range) -> String {
-    let (points, scale) = (thinned(points), Scale::of(points));
+    let (points, scale) = (thinned(points, MOST_IN_CELL), Scale::of(points));
     let place = |p: &Point, x: f64| (share(p.ms, range) * 200.0, 26.0 - scale.at(x) * 24.0);
-    let path = |of: fn(&Point) -> Option<f64>| path(&points, of, place);
     format!(
         "<svg class=\"spark\" viewBox=\"0 0 200 28\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title><path d=\"{}\" fill=\"none\" \
          stroke=\"var(--block)\" stroke-dasharray=\"6 3\"/><path d=\"{}\" fill=\"none\" stroke=\"var(--window)\" stroke-width=\"1.5\"/></svg>",
         escaped(title),
-        path(|p| p.limit),
-        path(|p| p.value)
+        level(&points, |p| p.limit, place),
+        path(&points, |p| p.value, place)
     )
 }
 
@@ -281,6 +291,8 @@ mod tests {
         assert!(svg.contains("<title>t&lt;</title>"), "{svg}");
         let value = svg.lines().find(|l| l.contains("var(--window)")).unwrap();
         assert_eq!((value.matches('M').count(), value.matches('L').count()), (2, 1), "{value}");
+        let limit = svg.lines().find(|l| l.contains("var(--block)")).unwrap();
+        assert_eq!((limit.matches('M').count(), limit.matches('L').count()), (1, 1), "{limit}");
         let beside = svg.lines().find(|l| l.contains("stroke=\"var(--reference)")).unwrap();
         assert_eq!((beside.matches('M').count(), beside.matches('L').count()), (1, 1), "{beside}");
     }

@@ -17,8 +17,9 @@ use driftgate_core::codec::time::utc;
 use driftgate_core::judge::ranking;
 use driftgate_core::judge::verdict::{RuleResult, Status};
 
-/// So many windows are in a table.
-const LISTED: usize = 200;
+/// So many windows are in the tables of a page, and at least so many in each.
+const LISTED: usize = 400;
+const LISTED_EACH: usize = 20;
 
 pub struct Page<'p> {
     pub model: &'p str,
@@ -207,6 +208,8 @@ impl Page<'_> {
     /// The windows of a rule as a table, beside what was realised of them.
     fn windows(&self, rows: &[Row], realised: &[Row]) -> String {
         let rule = rows.last().map_or("", |last| last.of.rule.as_str());
+        let series = self.rows.chunk_by(|a, b| a.of.rule == b.of.rule).count().max(2);
+        let most = (LISTED / series).max(LISTED_EACH);
         let cells = |row: &Row| {
             let of = &row.of;
             let bounds = match (of.lower, of.upper) {
@@ -229,11 +232,11 @@ impl Page<'_> {
             heads.push("realised");
         }
         heads.extend(["limit", "warn", "n", "reason"]);
-        let mut out = table(&format!("Windows of {rule}"), &heads, rows.iter().rev().take(LISTED).map(cells));
-        if rows.len() > LISTED {
+        let mut out = table(&format!("Windows of {rule}"), &heads, rows.iter().rev().take(most).map(cells));
+        if rows.len() > most {
             let _ = writeln!(
                 out,
-                "<p class=\"soft\">The last {LISTED} of {} windows; the API has all of them.</p>",
+                "<p class=\"soft\">The last {most} of {} windows; the API has all of them.</p>",
                 rows.len()
             );
         }

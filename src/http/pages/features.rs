@@ -19,13 +19,28 @@ pub use line::Line;
 use line::{missing, nearness};
 pub use order::Order;
 
-/// So many lines: a page stays below 300 KB.
-const LINES: usize = 150;
+/// So many lines has a page: it stays below 300 KB.
+const LINES: usize = 120;
 /// A distribution of more bins is not drawn.
 const BINS: usize = 60;
-/// Of so many lines of a group the values over time are drawn, each with about so many windows.
-pub const SPARKS: usize = 60;
+/// Of so many of them the values over time are drawn, each with about so many windows.
+const SPARKS: usize = 36;
 pub const SPARK_POINTS: usize = 40;
+
+/// What is room for in each of a page's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub lines: usize,
+    pub sparks: usize,
+}
+
+impl Room {
+    /// Of so many tables.
+    pub fn of(tables: usize) -> Self {
+        let tables = tables.max(1);
+        Self { lines: LINES.div_ceil(tables), sparks: SPARKS.div_ceil(tables) }
+    }
+}
 
 /// Which features are shown, and how they are ordered.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +78,7 @@ pub struct Table<'p> {
     pub version: &'p str,
     pub group: &'p str,
     pub lines: &'p [Line<'p>],
+    pub room: Room,
     /// Windows of the first lines' rules; `None` where none are kept.
     pub over_time: Option<&'p [Row]>,
     pub range: Range,
@@ -90,9 +106,10 @@ impl Table<'_> {
             "<h3>Features <span class=\"soft\">grey: training, blue: the last window; {}</span></h3>\n",
             self.choice.order.sentence(is_ranked)
         );
-        let cells = self.lines.iter().take(LINES).enumerate().map(|(at, line)| self.cells(at, line, is_ranked));
+        let cells =
+            self.lines.iter().take(self.room.lines).enumerate().map(|(at, line)| self.cells(at, line, is_ranked));
         out.push_str(&table(&format!("Features of {}", self.group), &heads, cells));
-        if let Some(more) = self.lines.len().checked_sub(LINES).filter(|more| *more > 0) {
+        if let Some(more) = self.lines.len().checked_sub(self.room.lines).filter(|more| *more > 0) {
             let _ = writeln!(out, "<p class=\"soft\">{more} more: search for a part of their names above.</p>");
         }
         out
@@ -118,7 +135,7 @@ impl Table<'_> {
             let own = over_time.iter().filter(|row| row.of.rule == of.rule && row.of.subject == of.subject);
             let points: Vec<chart::Point> = own.map(chart::point).collect();
             let title = format!("{} of {} over time", of.rule, of.subject);
-            let is_drawn = at < SPARKS && points.len() > 1;
+            let is_drawn = at < self.room.sparks && points.len() > 1;
             cells.push(if is_drawn { chart::tiny(&title, &points, self.range) } else { String::new() });
         }
         cells.extend([
@@ -189,8 +206,8 @@ mod tests {
 
     fn shown(rows: &[Row], results: &[RuleResult], choice: &Choice) -> String {
         let lines = lines(rows, results, choice);
-        let (over_time, range) = (Some(rows), RANGE);
-        Table { model: "m", version: "1", group: "drift", lines: &lines, over_time, range, choice }.shown()
+        let (over_time, range, room) = (Some(rows), RANGE, Room::of(1));
+        Table { model: "m", version: "1", group: "drift", lines: &lines, room, over_time, range, choice }.shown()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::chart::{self, Moment, Point, point};
 use super::confusion::confusion;
 use super::curves::curves;
-use super::features::{self, Choice, Line, Table};
+use super::features::{self, Choice, Line, Room, Table};
 use super::forest::forest;
 use super::lineage::lineage;
 use super::markup::{NO_HISTORY, choice, escaped, number, promotion_path, status, subject_path, table, time};
@@ -60,6 +60,17 @@ impl Group<'_> {
     pub fn features(&self, choice: &Choice) -> Vec<Line<'_>> {
         features::lines(&self.last, self.verdict.map_or(&[][..], |verdict| &verdict.results), choice)
     }
+}
+
+impl Features<'_> {
+    fn room(&self) -> Room {
+        room(self.lines)
+    }
+}
+
+/// What is room for in the table of each group that has one.
+pub fn room(lines: &[Vec<Line<'_>>]) -> Room {
+    Room::of(lines.iter().filter(|lines| !lines.is_empty()).count())
 }
 
 /// The worst result of each rule: by status, then by its rank where the policy says how much features matter, then by its value; the first of those
@@ -163,7 +174,8 @@ impl Page<'_> {
         out.push_str(&self.lines(group));
         let Features { over_time, choice, .. } = self.features;
         let (model, version) = (&self.seen.model, &self.seen.version);
-        let table = Table { model, version, group: group.name, lines, over_time, range: self.range, choice };
+        let (range, room) = (self.range, self.features.room());
+        let table = Table { model, version, group: group.name, lines, room, over_time, range, choice };
         out.push_str(&table.shown());
         if let Some(verdict) = group.verdict {
             out.push_str(&confusion(verdict));

@@ -183,9 +183,7 @@ pub(super) fn follow(
         return Ok(());
     }
     rollouts::advance(change, context, rollout::Input::Verdict(verdict))?;
-    if verdict.stage.as_deref() == Some(PROD) && verdict.counted.predictions > 0 {
-        rollback::confirm(change, model, version, (verdict.window.start, verdict.window.end))?;
-    }
+    rollback::confirm(change, context.policy, verdict)?;
     automatic(change, context, version)
 }
 

@@ -13,9 +13,14 @@ use driftgate_core::audit::Event;
 use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::codec::time::utc;
 use driftgate_core::fact::Fact;
-use driftgate_core::judge::verdict::Signal;
+use driftgate_core::judge::read::verdict_from_json;
+use driftgate_core::judge::verdict::{Signal, Verdict};
+use driftgate_core::policy::Policy;
 use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::version::{Applied, PendingRollback};
+
+/// So many times as many predictions as the version that it left has the one that prod went back to, when its share is back.
+const NEARLY_ALL: u64 = 100;
 
 /// A rollback that is asked for.
 pub(super) struct Request<'a> {
@@ -180,21 +185,90 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
     Ok(target)
 }
 
-/// The stream shows a version serving in prod: a rollback to it that was pending is done.
-pub(super) fn confirm(
-    change: &Change<'_>,
-    model: &str,
-    version: &str,
-    window: (i64, i64),
-) -> Result<(), RegistryError> {
-    let pending: Option<i64> = change
-        .prepare_cached("SELECT since_ms FROM pending_rollbacks WHERE model = ?1 AND to_version = ?2")?
-        .query_row([model, version], |row| row.get(0))
+/// Takes a complete window of a version: a rollback that is pending is done once its share of the traffic is back.
+pub(super) fn confirm(change: &Change<'_>, policy: &Policy, verdict: &Verdict) -> Result<(), RegistryError> {
+    let model = verdict.model.as_str();
+    let pending: Option<(String, String, i64)> = change
+        .prepare_cached("SELECT from_version, to_version, since_ms FROM pending_rollbacks WHERE model = ?1")?
+        .query_row([model], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    // Only a window that began after it: the old version may have served beside the new one before.
-    if pending.is_some_and(|since| window.0 >= since) {
-        change.audit(DRIFTGATE, (model, Some(version)), &Event::RollbackConfirmed { window_end: utc(window.1) })?;
+    let Some((from, to, since_ms)) = pending else { return Ok(()) };
+    let of = |version: &str| -> Result<Option<Verdict>, RegistryError> {
+        if version == verdict.version {
+            return Ok(Some(verdict.clone()));
+        }
+        let text: Option<String> = change
+            .prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 AND group_name = ?3")?
+            .query_row([model, version, &verdict.group], |row| row.get(0))
+            .optional()?;
+        Ok(text.and_then(|text| verdict_from_json(&text).ok()))
+    };
+    if verdict.version != from && verdict.version != to {
+        return Ok(());
+    }
+    let slide = policy.groups.iter().find(|group| group.name == verdict.group).map_or(0, |group| group.window.slide);
+    let Some(back) = of(&to)? else { return Ok(()) };
+    if is_back(&back, of(&from)?.as_ref(), (since_ms, slide)) {
+        let window_end = utc(back.window.end);
+        change.audit(DRIFTGATE, (model, Some(&to)), &Event::RollbackConfirmed { window_end })?;
         change.prepare_cached("DELETE FROM pending_rollbacks WHERE model = ?1")?.execute([model])?;
     }
     Ok(())
+}
+
+/// Whether a window that began after the rollback shows the version that prod went back to with the traffic, beside the one that it left in the same
+/// window: that has none of its own any more, or events say of it that it serves another stage.
+fn is_back(back: &Verdict, left: Option<&Verdict>, (since_ms, slide_ms): (i64, i64)) -> bool {
+    let is_prod = |verdict: &Verdict| verdict.stage.as_deref().is_none_or(|stage| stage == PROD);
+    let served = back.counted.predictions;
+    // Before, the old version may have served beside the new one.
+    if !back.window.complete || served == 0 || !is_prod(back) || back.window.start < since_ms {
+        return false;
+    }
+    match left {
+        None => true,
+        Some(left) if left.window.end == back.window.end => {
+            let astray = if is_prod(left) { left.counted.predictions } else { 0 };
+            served >= NEARLY_ALL.saturating_mul(astray)
+        }
+        // Events that name the stage say who serves. Otherwise: windows of one end come one after the other, and what was in the last but one has no events.
+        Some(left) => back.stage.is_some() || left.window.end < back.window.end.saturating_sub(slide_ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn window(version: &str, stage: Option<&str>, (start, end): (i64, i64), predictions: u64) -> Verdict {
+        let of = json!({
+            "verdict_id": "v", "model": "m", "version": version, "stage": stage, "group": "slo", "status": "pass", "results": [],
+            "window": {"start": utc(start), "end": utc(end), "complete": true},
+            "counted": {"predictions": predictions, "labels": 0}, "policy_sha256": "", "baseline_sha256": null,
+        });
+        verdict_from_json(&of.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_share_is_back_when_the_version_that_prod_left_has_no_traffic_in_the_same_window() {
+        let old = |stage, n| window("6", stage, (60_000, 120_000), n);
+        let new = |stage, end: i64, n| window("7", stage, (end - 60_000, end), n);
+        let back = |old: Verdict, new: Option<Verdict>| is_back(&old, new.as_ref(), (60_000, 60_000));
+        assert!(back(old(Some(PROD), 30), None) && back(old(None, 1), None));
+        assert!(!back(old(None, 0), None), "nothing serves");
+        assert!(!back(old(Some("shadow"), 30), None), "another stage");
+        assert!(!is_back(&old(None, 30), None, (60_001, 60_000)), "the window began before it");
+        // Both in one window: whoever has the traffic.
+        assert!(
+            back(old(None, 300), Some(new(None, 120_000, 3))) && !back(old(None, 299), Some(new(None, 120_000, 3)))
+        );
+        assert!(!back(old(Some(PROD), 30), Some(new(Some(PROD), 120_000, 30))), "half of it");
+        assert!(back(old(Some(PROD), 30), Some(new(Some("staging"), 120_000, 30))), "staging has traffic of its own");
+        // The other's window of the same end may still come.
+        assert!(!back(old(None, 30), Some(new(None, 60_000, 30))));
+        assert!(back(old(None, 30), Some(new(None, 59_999, 30))), "it was left out twice");
+        assert!(back(old(Some(PROD), 30), Some(new(Some(PROD), 60_000, 30))), "events say who serves");
+    }
 }

@@ -676,7 +676,7 @@ PendingRollback = TypedDict("PendingRollback", {"from": "str", "model": "str", "
 
 RolledBack = TypedDict("RolledBack", {"drill": "bool", "from": "str", "model": "str", "moved": "bool", "to": "Optional[str]"}, total=False)
 
-Rollout = TypedDict("Rollout", {"breaches": "dict[str, Any]", "candidate": "str", "champion": "Optional[str]", "comparison": "dict[str, Any]", "confirmed": "bool", "dry_run": "bool", "external": "bool", "first_seen_ms": "dict[str, int]", "from": "str", "gate_asked": "bool", "id": "str", "inconclusive": "bool", "measured": "dict[str, Any]", "model": "str", "now_ms": "int", "paused": "Optional[str]", "pauses": "list[dict[str, Any]]", "phase": "RolloutPhase", "processed_ms": "dict[str, dict[str, int]]", "routes": "list[Route]", "share": "TrafficShare", "started_ms": "int", "step": "int", "step_started_ms": "int", "to": "str", "weight": "float", "why": "str"}, total=False)
+Rollout = TypedDict("Rollout", {"breaches": "dict[str, Any]", "candidate": "str", "champion": "Optional[str]", "comparison": "dict[str, Any]", "confirmed": "bool", "dry_run": "bool", "external": "bool", "first_seen_ms": "dict[str, int]", "from": "str", "gate_asked": "bool", "id": "str", "inconclusive": "bool", "looks": "list[dict[str, Any]]", "measured": "dict[str, Any]", "model": "str", "now_ms": "int", "paused": "Optional[str]", "pauses": "list[dict[str, Any]]", "phase": "RolloutPhase", "processed_ms": "dict[str, dict[str, int]]", "routes": "list[Route]", "share": "TrafficShare", "started_ms": "int", "step": "int", "step_started_ms": "int", "to": "str", "weight": "float", "why": "str"}, total=False)
 
 RolloutPhase = Literal["Waiting", "Progressing", "WaitingPromotion", "Promoting", "Succeeded", "Failed"]
 

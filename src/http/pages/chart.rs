@@ -112,7 +112,7 @@ fn path(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Po
             None => draws = false,
             Some(x) => {
                 let (left, top) = place(point, x);
-                let _ = write!(out, "{}{left:.1} {top:.1}", if draws { 'L' } else { 'M' });
+                let _ = write!(out, "{}{left:.2} {top:.1}", if draws { 'L' } else { 'M' });
                 draws = true;
             }
         }
@@ -147,6 +147,19 @@ fn bands(points: &[Point], place: impl Fn(&Point, f64) -> (f64, f64)) -> String 
     out
 }
 
+/// What page.js tells of the point that a pointer is near: where the picture's left end and its width are, which times these are, and the value of each
+/// point of the line, in their order.
+fn for_pointers(points: &[Point], range: Range) -> String {
+    let values: Vec<String> = points.iter().filter_map(|p| p.value.filter(|x| x.is_finite())).map(short).collect();
+    format!(
+        " data-plot=\"{LEFT} {}\" data-from=\"{}\" data-to=\"{}\" data-values=\"{}\"",
+        WIDTH - LEFT - 8.0,
+        range.from_ms,
+        range.to_ms,
+        values.join(" ")
+    )
+}
+
 /// A time without what is less than a second.
 fn seconds(ms: i64) -> i64 {
     ms.saturating_sub(ms.rem_euclid(1000))
@@ -159,7 +172,11 @@ pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> St
     let left = |ms: i64| LEFT + share(ms, range) * (WIDTH - LEFT - 8.0);
     let top = |x: f64| 8.0 + (1.0 - scale.at(x)) * (HEIGHT - BOTTOM - 8.0);
     let place = |p: &Point, x: f64| (left(p.ms), top(x));
-    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>{}</title>\n", escaped(title));
+    let mut out = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"{}><title>{}</title>\n",
+        for_pointers(&points, range),
+        escaped(title)
+    );
     for step in 0..=2_u8 {
         let x = scale.least + (scale.most - scale.least) * f64::from(step) / 2.0;
         let _ = write!(
@@ -188,7 +205,7 @@ pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> St
     out.push_str(&drawn(level(&points, |p| p.limit, place), "block", "stroke-dasharray=\"6 3\""));
     out.push_str(&drawn(level(&points, |p| p.warn, place), "warn", "stroke-dasharray=\"2 3\""));
     out.push_str(&drawn(path(&beside, |p| p.value, place), "reference", "stroke-width=\"1.5\""));
-    out.push_str(&drawn(path(&points, |p| p.value, place), "window", "stroke-width=\"1.5\""));
+    out.push_str(&drawn(path(&points, |p| p.value, place), "window", "class=\"value\" stroke-width=\"1.5\""));
     let marked = || points.iter().filter(|p| p.status != Status::Pass || points.len() == 1);
     let tells = marked().count() <= MOST_TOLD;
     for point in marked() {
@@ -222,7 +239,8 @@ pub fn spark(title: &str, points: &[Point], range: Range) -> String {
 pub fn tiny(title: &str, points: &[Point], range: Range) -> String {
     let scale = Scale::of(points);
     let top = |x: f64| (17.0 - scale.at(x) * 16.0).round();
-    let value = path(points, |p| p.value, |p, x| ((share(p.ms, range) * 96.0).round(), top(x))).replace(".0", "");
+    let value = path(points, |p| p.value, |p, x| ((share(p.ms, range) * 96.0).round(), top(x)));
+    let value = value.replace(".00 ", " ").replace(".0", "");
     let limit = points.last().and_then(|p| p.limit).map_or_else(String::new, |limit| format!("M0 {}H96", top(limit)));
     format!(
         "<svg class=\"bars\" viewBox=\"0 0 96 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title><path class=\"limit\" d=\"{limit}\"/>\
@@ -291,6 +309,10 @@ mod tests {
         assert!(svg.contains("<title>t&lt;</title>"), "{svg}");
         let value = svg.lines().find(|l| l.contains("var(--window)")).unwrap();
         assert_eq!((value.matches('M').count(), value.matches('L').count()), (2, 1), "{value}");
+        assert!(
+            svg.contains(" data-plot=\"60 832\" data-from=\"0\" data-to=\"4\" data-values=\"0.1 0.1 0.1\""),
+            "{svg}"
+        );
         let limit = svg.lines().find(|l| l.contains("var(--block)")).unwrap();
         assert_eq!((limit.matches('M').count(), limit.matches('L').count()), (1, 1), "{limit}");
         let beside = svg.lines().find(|l| l.contains("stroke=\"var(--reference)")).unwrap();

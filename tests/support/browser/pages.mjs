@@ -105,6 +105,21 @@ for (const [colorScheme, width] of [["light", 1280], ["dark", 1280], ["light", 3
   }
   await context.close();
 }
+
+// With JavaScript a pointer is told the point that it is near, and a search leaves out rows while it is written.
+const lively = await (await browser.newContext({ baseURL: base })).newPage();
+await lively.goto(`${version}/subjects/${feature}?from=2020-01-01`);
+const chart = lively.locator("svg[data-plot]").first();
+await chart.scrollIntoViewIfNeeded();
+await chart.hover();
+assert.match(await lively.locator("text.told").textContent(), /^20\d\d-\d\d-\d\d \d\d:\d\d UTC: [\d.e-]+$/);
+await lively.locator("h1").hover();
+assert.equal(await lively.locator("text.told").count(), 0);
+await lively.goto(version);
+const rows = lively.locator("[aria-label='Features of drift'] tbody tr");
+assert.equal(await rows.first().isVisible(), true);
+await lively.locator("input[name=find]").pressSequentially("nothing");
+assert.equal(await rows.first().isVisible(), false);
 await browser.close();
 assert.equal(violations, 0, "violations of accessibility are above");
 console.log("all pages are as they should be");

@@ -141,7 +141,7 @@ mod tests {
         let looks = [look(10, 0, 0.02), look(20, 0, 0.01), look(30, 1, -0.02), look(40, 1, -0.01)];
         let shown = over_time("7", 0, &looks);
         let drawn = |of: &str| shown.lines().find(|line| line.contains(of)).unwrap().matches('M').count();
-        assert_eq!((drawn("class=\"band\""), drawn("var(--window)\" stroke-width")), (2, 2), "{shown}");
+        assert_eq!((drawn("class=\"band\""), drawn("class=\"value\"")), (2, 2), "{shown}");
         assert!(shown.contains("<td>2</td><td>-0.01</td><td>-0.11 to 0.09</td>"), "{shown}");
         assert_eq!(over_time("7", 0, &[]), "");
     }

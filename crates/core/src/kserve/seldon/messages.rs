@@ -200,14 +200,20 @@ fn from_raw(datatype: &str, raw: &[u8]) -> Result<Vec<Value>, String> {
         "INT16" => numbers!(i16),
         "INT32" => numbers!(i32),
         "INT64" => numbers!(i64),
+        "FP16" => halves(raw, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
+        "BF16" => halves(raw, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
         "FP32" => numbers!(f32),
         "FP64" => numbers!(f64),
         "BYTES" => texts(raw),
-        _ => Err(
-            "raw contents of this type are not read: BOOL, INT8 to INT64, UINT8 to UINT64, FP32, FP64 and BYTES are"
-                .to_owned(),
-        ),
+        _ => Err("raw contents of this type are not read: BOOL, INT8 to INT64, UINT8 to UINT64, FP16, BF16, FP32, FP64 and BYTES are"
+            .to_owned()),
     }
+}
+
+/// Numbers of two bytes, the lowest first.
+fn halves(raw: &[u8], number: impl Fn([u8; 2]) -> f64) -> Result<Vec<Value>, String> {
+    let (each, []) = raw.as_chunks() else { return Err(uneven(raw.len(), 2)) };
+    Ok(each.iter().map(|bytes| Value::from(number(*bytes))).collect())
 }
 
 fn uneven(bytes: usize, each: usize) -> String {

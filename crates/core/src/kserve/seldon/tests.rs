@@ -157,6 +157,9 @@ fn raw_contents_of_every_type_are_read() {
         ("UINT16", bytes([&60_000_u16.to_le_bytes(), &4_u16.to_le_bytes()]), json!([60_000, 4])),
         ("UINT32", bytes([&u32::MAX.to_le_bytes(), &4_u32.to_le_bytes()]), json!([u32::MAX, 4])),
         ("UINT64", bytes([&u64::MAX.to_le_bytes(), &4_u64.to_le_bytes()]), json!([u64::MAX, 4])),
+        // 1.5 and the largest number; 1.5 and what is no number: as numpy and ml_dtypes write them.
+        ("FP16", bytes([&[0x00, 0x3e], &[0xff, 0x7b]]), json!([1.5, 65504.0])),
+        ("BF16", bytes([&[0xc0, 0x3f], &[0xc0, 0x7f]]), json!([1.5, null])),
         ("FP32", bytes([&0.5_f32.to_le_bytes(), &f32::NAN.to_le_bytes()]), json!([0.5, null])),
         ("FP64", bytes([&0.1_f64.to_le_bytes(), &f64::INFINITY.to_le_bytes()]), json!([0.1, null])),
         ("BYTES", bytes([b"\x02\0\0\0ab", b"\0\0\0\0"]), json!(["ab", ""])),
@@ -199,7 +202,8 @@ fn what_is_no_message_of_the_side_is_told() {
         (of("BYTES", &[9, 0, 0, 0, 1]), "ends within a value"),
         (of("BYTES", &[1, 0, 0]), "ends within a value"),
         (of("BYTES", &[1, 0, 0, 0, 255]), "not UTF-8"),
-        (of("FP16", &[0, 0]), "are not read"),
+        (of("FP16", &[0, 0, 0]), "3 bytes are no whole number of values of 2"),
+        (of("FP8", &[0]), "are not read"),
         (json!({"inputs": [], "raw_input_contents": [[1]]}), "0 tensors, and raw contents of 1"),
     ] {
         let said = refused(&raw);

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::json;
 
-use super::kubernetes::{kubectl, kubectl_says};
+use super::kubernetes::{kubectl, kubectl_says, make_namespace};
 use super::{STEPS, begun};
 use crate::broker::{Daemon, wait_for};
 use crate::service::Service;
@@ -63,7 +63,7 @@ fn an_object_of_a_version_that_the_gate_does_not_pass_is_refused_with_the_reason
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "6", "7");
     let namespace = format!("admission-{}", std::process::id());
-    kubectl("apply -f -", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"));
+    make_namespace(&namespace);
     let (running, address) = webhook(&service, &daemon);
     let authority = service.folder.read("webhook.crt");
     let authority = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, authority);

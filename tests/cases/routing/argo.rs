@@ -1,73 +1,60 @@
 //! The controller of Argo Rollouts as it is, with our `AnalysisTemplate`, through promotion, a pause for a person, an abort and a rollback.
 
+use std::ops::Deref;
+
 use serde_json::Value;
 
-use super::controllers::{Controller, Pods, free_port, get};
+use super::controllers::{Site, example_with, free_port, get};
 use super::kubernetes::kubectl;
-use crate::broker::{Daemon, wait_for};
-use crate::service::{Service, Traffic, serving};
+use crate::broker::wait_for;
 
 /// The example for our users, with the daemon's address and seconds in place of minutes.
 fn example(model: &str, version: &str, url: &str) -> String {
-    let example =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/argo-analysis-template.yaml"))
-            .unwrap();
     let changed = [
         ("http://driftgate:9464", url),
         ("value: fraud_detector", &format!("value: {model}")),
         ("value: \"7\"", &format!("value: \"{version}\"")),
         ("fraud-detector:7", &format!("fraud-detector:{version}")),
         ("interval: 1m", "interval: 1s"),
-        ("pause: {duration: 30m}", "pause: {duration: 3s}"),
-        ("pause: {duration: 2h}", "pause: {duration: 3s}"),
+        ("pause: {duration: 30m}", "pause: {duration: 10s}"),
+        ("pause: {duration: 2h}", "pause: {duration: 10s}"),
     ];
-    changed.into_iter().fold(example, |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    })
+    example_with("argo-analysis-template.yaml", &changed)
 }
 
-struct Run {
-    service: Service,
-    daemon: Daemon,
-    namespace: String,
-    _pods: Pods,
-    _controller: Controller,
+struct Run(Site);
+
+impl Deref for Run {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.0
+    }
 }
 
 impl Run {
     /// Version 6 serves, by ten pods.
     fn start(model: &str) -> Self {
-        let service = Service::new(model, "", "{controller: external, checks: [slo]}", "");
-        let daemon = Daemon::start(&service.config(), &[]);
-        service.register(&daemon, "6", "7");
-        let namespace = format!("{}-{}", model.replace('_', "-"), std::process::id());
-        kubectl("apply -f -", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"));
-        let pods = Pods::start(&namespace);
         let arguments = format!(
-            "--namespaced --namespace {namespace} --leader-elect=false --rollout-resync 2 --metricsPort {} --healthzPort {}",
+            "--namespaced --leader-elect=false --rollout-resync 2 --metricsPort {} --healthzPort {}",
             free_port(),
             free_port()
         );
-        let controller = Controller::start(&service.folder, "rollouts-controller", &arguments);
-        let run = Self { service, daemon, namespace, _pods: pods, _controller: controller };
+        let run = Self(Site::start(model, "rollouts-controller", &arguments));
         run.apply("6");
         run.wait("version 6 alone", |rollout| rollout["status"]["phase"] == "Healthy");
         run
     }
 
     fn apply(&self, version: &str) {
-        let text = example(&self.service.model, version, &self.daemon.url);
-        kubectl(&format!("apply --namespace {} -f -", self.namespace), &text);
+        self.put(&example(&self.service.model, version, &self.daemon.url));
     }
 
     fn wait(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        let found = || {
-            last = get(&self.namespace, "rollouts.argoproj.io/fraud-detector");
-            is_it(&last).then(|| last.clone())
-        };
-        wait_for(what, found)
+        wait_for(what, || {
+            let rollout = get(&self.namespace, "rollouts.argoproj.io/fraud-detector");
+            is_it(&rollout).then_some(rollout)
+        })
     }
 
     /// How many pods version 7 has.
@@ -86,23 +73,14 @@ impl Run {
             .map(|set| set["spec"]["replicas"].as_i64().unwrap_or(0))
             .sum()
     }
-
-    /// The gate passes, and somebody has asked for the promotion.
-    fn promoted(&self) {
-        let Self { service, daemon, .. } = self;
-        service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
-        service.wait_until_judged(daemon, "7", 120);
-        service.wait_for_gate(daemon, "7", 4);
-        service.approve(daemon, "7");
-        service.run(daemon, "op", &format!("promote {} 7", service.model)).exits(0);
-    }
 }
 
 #[test]
 #[ignore = "needs an API server and Argo Rollouts: make kube-test"]
 fn argo_promotes_step_by_step_what_the_gate_passes_and_prod_moves_when_it_says_so() {
     let run = Run::start("fraud_argo");
-    run.promoted();
+    run.judge();
+    run.promote();
     run.apply("7");
     run.wait("a tenth of the pods", |rollout| rollout["status"]["currentStepIndex"].as_i64() >= Some(2));
     assert!((1..=5).contains(&run.pods()), "{}", run.pods());
@@ -123,10 +101,7 @@ fn argo_promotes_step_by_step_what_the_gate_passes_and_prod_moves_when_it_says_s
 #[ignore = "needs an API server and Argo Rollouts: make kube-test"]
 fn argo_pauses_for_approvals_and_takes_the_traffic_back_from_a_version_that_becomes_slow() {
     let run = Run::start("fraud_argo_back");
-    let Run { service, daemon, .. } = &run;
-    service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
-    service.wait_until_judged(daemon, "7", 120);
-    service.wait_for_gate(daemon, "7", 4);
+    run.judge();
     // Nobody has signed: neither yes nor no.
     run.apply("7");
     run.wait("a pause for a person", |rollout| {
@@ -134,8 +109,7 @@ fn argo_pauses_for_approvals_and_takes_the_traffic_back_from_a_version_that_beco
         reasons.iter().any(|of| of["reason"] == "InconclusiveAnalysisRun")
     });
     assert_eq!(run.pods(), 0, "it gets no traffic");
-    service.approve(daemon, "7");
-    service.run(daemon, "op", &format!("promote {} 7", service.model)).exits(0);
+    run.promote();
     // A person lets it go on: what `kubectl argo rollouts promote` writes.
     kubectl(
         &format!(
@@ -145,13 +119,9 @@ fn argo_pauses_for_approvals_and_takes_the_traffic_back_from_a_version_that_beco
         "",
     );
     run.wait("pods of version 7", |rollout| rollout["status"]["currentStepIndex"].as_i64() >= Some(2));
-    let slow = Traffic { latency_ms: 250.0, ..serving("7", "canary") };
-    service.minutes(121, 130, &[serving("6", "prod"), slow]);
-    service.wait_for_gate(daemon, "7", 1);
+    run.slow_down();
     let aborted = run.wait("an abort", |rollout| rollout["status"]["phase"] == "Degraded");
     assert_eq!(aborted["status"]["abort"], true, "{}", aborted["status"]);
     wait_for("all pods of version 7 gone", || (run.pods() == 0).then_some(()));
-    assert_eq!(service.standing(daemon, "prod").as_deref(), Some("6"));
-    let failed = service.status(daemon)["rollout"].clone();
-    assert_eq!(failed["phase"], "Failed", "{failed}");
+    run.assert_back();
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::kubernetes::{kubectl, kubectl_says};
+use super::kubernetes::{kubectl, kubectl_says, make_namespace};
+use crate::broker::Daemon;
+use crate::service::{Service, Traffic, serving};
 use crate::support::Folder;
 
 /// A controller, which ends with this.
-pub struct Controller(Child);
+struct Controller(Child);
 
 impl Drop for Controller {
     fn drop(&mut self) {
@@ -24,7 +26,7 @@ impl Drop for Controller {
 
 impl Controller {
     /// Starts a program that `kube.sh controllers` built; what it says is in a file of the folder.
-    pub fn start(folder: &Folder, program: &str, arguments: &str) -> Self {
+    fn start(folder: &Folder, program: &str, arguments: &str) -> Self {
         let config = PathBuf::from(std::env::var("DRIFTGATE_TEST_KUBE").expect("a kubeconfig: run make kube-test"));
         let log = std::fs::File::create(folder.path(&format!("{program}.log"))).unwrap();
         let child = Command::new(config.with_file_name(program))
@@ -45,13 +47,13 @@ pub fn free_port() -> u16 {
 }
 
 /// Says of each workload of a namespace that all pods it asks for are ready, as the controllers and nodes of a whole cluster would.
-pub struct Pods {
+struct Pods {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pods {
-    pub fn start(namespace: &str) -> Self {
+    fn start(namespace: &str) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let (ends, namespace) = (Arc::clone(&is_over), namespace.to_owned());
         let thread = std::thread::spawn(move || {
@@ -81,11 +83,8 @@ fn ready(namespace: &str, kind: &str) {
     for object in listed["items"].as_array().unwrap() {
         let (name, generation) = (object["metadata"]["name"].as_str().unwrap(), &object["metadata"]["generation"]);
         let (wanted, status) = (&object["spec"]["replicas"], &object["status"]);
-        let all = |status: &Value| {
-            status["observedGeneration"] == *generation
-                && status["readyReplicas"].as_i64().unwrap_or(0) == wanted.as_i64().unwrap_or(1)
-        };
-        if all(status) {
+        let are_ready = status["readyReplicas"].as_i64().unwrap_or(0) == wanted.as_i64().unwrap_or(1);
+        if are_ready && status["observedGeneration"] == *generation {
             continue;
         }
         let mut fresh = json!({"observedGeneration": generation, "replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted});
@@ -109,4 +108,70 @@ fn ready(namespace: &str, kind: &str) {
 /// An object of a namespace.
 pub fn get(namespace: &str, object: &str) -> Value {
     serde_json::from_str(&kubectl(&format!("get {object} --namespace {namespace} -o json"), "")).unwrap()
+}
+
+/// An example for our users, each of these texts replaced; all have to be there.
+pub fn example_with(name: &str, changed: &[(&str, &str)]) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/examples").join(name);
+    changed.iter().fold(std::fs::read_to_string(path).unwrap(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+/// A model whose version 7 follows 6, by a controller that moves the traffic in a namespace of its own.
+pub struct Site {
+    pub service: Service,
+    pub daemon: Daemon,
+    pub namespace: String,
+    _pods: Pods,
+    _controller: Controller,
+}
+
+impl Site {
+    /// Starts a daemon that knows both versions, and the controller.
+    pub fn start(model: &str, program: &str, arguments: &str) -> Self {
+        let service = Service::new(model, "", "{controller: external, checks: [slo]}", "");
+        let daemon = Daemon::start(&service.config(), &[]);
+        service.register(&daemon, "6", "7");
+        let namespace = format!("{}-{}", model.replace('_', "-"), std::process::id());
+        make_namespace(&namespace);
+        let pods = Pods::start(&namespace);
+        let arguments = format!("--namespace {namespace} {arguments}");
+        let controller = Controller::start(&service.folder, program, &arguments);
+        Self { service, daemon, namespace, _pods: pods, _controller: controller }
+    }
+
+    /// Puts objects into the namespace.
+    pub fn put(&self, objects: &str) {
+        kubectl(&format!("apply --namespace {} -f -", self.namespace), objects);
+    }
+
+    /// Two hours of both versions, after which the gate waits for approvals alone.
+    pub fn judge(&self) {
+        let Self { service, daemon, .. } = self;
+        service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
+        service.wait_until_judged(daemon, "7", 120);
+        service.wait_for_gate(daemon, "7", 4);
+    }
+
+    /// Both sign, and somebody asks for the promotion.
+    pub fn promote(&self) {
+        self.service.approve(&self.daemon, "7");
+        self.service.run(&self.daemon, "op", &format!("promote {} 7", self.service.model)).exits(0);
+    }
+
+    /// Version 7 is slow until the gate refuses it.
+    pub fn slow_down(&self) {
+        let slow = Traffic { latency_ms: 250.0, ..serving("7", "canary") };
+        self.service.minutes(121, 130, &[serving("6", "prod"), slow]);
+        self.service.wait_for_gate(&self.daemon, "7", 1);
+    }
+
+    /// Version 6 serves prod, and the rollout has failed.
+    pub fn assert_back(&self) {
+        assert_eq!(self.service.standing(&self.daemon, "prod").as_deref(), Some("6"));
+        let failed = self.service.status(&self.daemon)["rollout"].clone();
+        assert_eq!(failed["phase"], "Failed", "{failed}");
+    }
 }

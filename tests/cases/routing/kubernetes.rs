@@ -34,12 +34,17 @@ pub fn kubectl_says(arguments: &str, input: &str) -> Result<String, String> {
     if done.status.success() { Ok(said) } else { Err(said) }
 }
 
+/// Makes a namespace, empty but for what is in it already.
+pub fn make_namespace(name: &str) {
+    kubectl("apply -f -", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"));
+}
+
 /// Makes a namespace anew, with these objects and a service account that may get and patch what `rules` say. Returns the
 /// configuration that reaches the server as that account.
 pub fn namespace(folder: &Folder, name: &str, objects: &str, rules: &str) -> String {
     kubectl(&format!("delete namespace {name} --ignore-not-found --wait=false"), "");
     // Without a controller nothing takes away a namespace's finalizer or its objects: each test has its own.
-    kubectl("apply -f -", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"));
+    make_namespace(name);
     kubectl(&format!("apply --namespace {name} -f -"), objects);
     let account = format!(
         "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: driftgate}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: \

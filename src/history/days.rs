@@ -68,15 +68,13 @@ impl Days<'_> {
         if let Some(bytes) = &there {
             rows.extend(rows_of_bytes(&parquet, bytes.clone())?);
         }
-        if let Some(file) = DayFile::open(&parquet)? {
-            rows.extend(file.rows().map_err(|e| HistoryError::unreadable(&parquet, e))?);
-        }
+        rows.extend(rows_of_file(&parquet)?);
         rows.extend(appended(&full)?);
-        let many = rows.len();
-        let bytes = encoded(model, rows, &parquet)?;
+        let rows = columns::settled(rows);
+        let bytes = encoded(model, &rows, &parquet)?;
         let length = bytes.len() as u64;
         self.replace(&parquet, &bytes, full.exists().then_some(&full))?;
-        DayWritten { file: &parquet, rows: many, bytes: length }.emit();
+        DayWritten { file: &parquet, rows: rows.len(), bytes: length }.emit();
         match self.remote {
             Some(remote) if there.as_ref() != Some(&bytes) => remote.put(model, day, bytes),
             _ => Ok(()),
@@ -171,20 +169,16 @@ impl Days<'_> {
         let (Some(parquet), Some(full), Some(open)) = paths else { return Ok(()) };
         let there = remote.get(model, day)?;
         let theirs = there.as_ref().map_or(Ok(Vec::new()), |bytes| rows_of_bytes(&parquet, bytes.clone()))?;
-        let before = match DayFile::open(&parquet)? {
-            Some(file) => file.rows().map_err(|e| HistoryError::unreadable(&parquet, e))?,
-            None => Vec::new(),
-        };
-        let mut ours = before.clone();
-        ours.extend(appended(&full)?);
-        ours.extend(appended(&open)?);
-        let known: BTreeSet<_> = ours.iter().map(Row::key).collect();
-        let mut fetched: Vec<Row> = theirs.iter().filter(|row| !known.contains(&row.key())).cloned().collect();
+        let before = rows_of_file(&parquet)?;
+        let mut since = appended(&full)?;
+        since.extend(appended(&open)?);
+        let known: BTreeSet<_> = before.iter().chain(&since).map(Row::key).collect();
+        let fetched: Vec<Row> = theirs.iter().filter(|row| !known.contains(&row.key())).cloned().collect();
         if !fetched.is_empty() {
-            fetched.extend(before);
-            self.replace(&parquet, &encoded(model, fetched, &parquet)?, None)?;
+            let rows = columns::settled([fetched, before.clone()].concat());
+            self.replace(&parquet, &encoded(model, &rows, &parquet)?, None)?;
         }
-        let bytes = encoded(model, theirs.into_iter().chain(ours).collect(), &parquet)?;
+        let bytes = encoded(model, &columns::settled([theirs, before, since].concat()), &parquet)?;
         if there.as_ref() == Some(&bytes) { Ok(()) } else { remote.put(model, day, bytes) }
     }
 
@@ -211,10 +205,16 @@ fn rows_of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Vec<Row>, HistoryError> 
     rows.map_err(|e| HistoryError::Store(format!("{}: {e}", path.display())))
 }
 
-/// Rows as a file, each once.
-fn encoded(model: &str, rows: Vec<Row>, path: &Path) -> Result<Vec<u8>, HistoryError> {
+/// The rows of a day that was over; none where it has no file.
+fn rows_of_file(path: &Path) -> Result<Vec<Row>, HistoryError> {
+    let Some(file) = DayFile::open(path)? else { return Ok(Vec::new()) };
+    file.rows().map_err(|e| HistoryError::unreadable(path, e))
+}
+
+/// Settled rows as a file.
+fn encoded(model: &str, rows: &[Row], path: &Path) -> Result<Vec<u8>, HistoryError> {
     let mut bytes = Vec::new();
-    columns::write(model, &columns::settled(rows), &mut bytes).map_err(|e| HistoryError::unreadable(path, e))?;
+    columns::write(model, rows, &mut bytes).map_err(|e| HistoryError::unreadable(path, e))?;
     Ok(bytes)
 }
 

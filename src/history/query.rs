@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
-use super::columns::{DayFile, Footers, Row, settled};
+use super::columns::{DayFile, Detail, Footers, Row, settled};
 use super::place::{self, Day, Kind, day_of};
 use super::positions::Positions;
 use super::recent::{HOUR_MS, Hours, Recent};
@@ -103,7 +103,7 @@ impl Reader {
                                 continue;
                             }
                             within(rows.len() + place.rows / wanted.every.max(1), wanted)?;
-                            let read = file.series_rows(place, wanted.detail(), |rows| wanted.chosen(rows));
+                            let read = file.series_rows(place, wanted.detail, |rows| wanted.chosen(rows));
                             rows.extend(wanted.with_bins(read.map_err(unreadable)?));
                         }
                     } else {
@@ -161,7 +161,12 @@ impl Reader {
     fn of_open(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, HistoryError> {
         let is_window =
             |window: &Window| wanted.is_named(&window.version, &window.group) && wanted.is_time(window.end_ms);
-        self.positions.rows(path, is_window, |rule, subject| wanted.is_series(rule, subject), wanted.bins)
+        self.positions.rows(
+            path,
+            is_window,
+            |rule, subject| wanted.is_series(rule, subject),
+            wanted.detail == Detail::Bins,
+        )
     }
 
     fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
@@ -269,7 +274,8 @@ mod tests {
         };
         put(root.path(), Kind::Parquet, windows(0));
         put(root.path(), Kind::Open, windows(1));
-        let wanted = Wanted { version: "1", subject: Some("a"), to_ms: 2 * DAY_MS, bins: true, ..Wanted::default() };
+        let wanted =
+            Wanted { version: "1", subject: Some("a"), to_ms: 2 * DAY_MS, detail: Detail::Bins, ..Wanted::default() };
         let ends = |wanted: Wanted<'_>| -> Vec<i64> {
             let rows = reader.find("m", &wanted).unwrap();
             assert!(!wanted.only_bins || rows.iter().all(|row| row.of.bins.len() == 2));
@@ -317,10 +323,10 @@ mod tests {
         assert_eq!(reader.find("m", &Wanted { rule: None, subject: None, ..wanted }).unwrap().len(), 20);
         let statuses = Wanted { rule: Some("drift"), subject: Some(""), ..wanted };
         assert_eq!(reader.find("m", &statuses).unwrap().len(), 5);
-        let bins = |bins| {
-            reader.find("m", &Wanted { bins, ..wanted }).unwrap().iter().filter(|row| row.of.bins.len() == 2).count()
+        let bins = |detail| {
+            reader.find("m", &Wanted { detail, ..wanted }).unwrap().iter().filter(|row| row.of.bins.len() == 2).count()
         };
-        assert_eq!((bins(false), bins(true)), (0, 5));
+        assert_eq!((bins(Detail::Numbers), bins(Detail::Bins)), (0, 5));
         // Segments of the subject are there where they are asked for.
         let of_segment = |end_ms| {
             window("3", end_ms, vec![measured("drift/psi", "a", 0.1), measured("drift/psi", &joined("a", "eu"), 0.2)])
@@ -340,7 +346,7 @@ mod tests {
         }
         assert_eq!(reader.newest("m").unwrap(), Some(2 * DAY_MS + 1));
         assert!(matches!(reader.find("m", &Wanted { most: 4, ..wanted }), Err(HistoryError::TooMany { .. })));
-        let counted = |wanted: Wanted<'_>| reader.windows("m", &Wanted { bins: true, ..wanted }).unwrap();
+        let counted = |wanted: Wanted<'_>| reader.windows("m", &Wanted { detail: Detail::Bins, ..wanted }).unwrap();
         assert_eq!((counted(wanted), counted(Wanted { from_ms: 5, ..wanted })), (6, 5), "one is in two files");
         std::fs::write(root.path().join("m/1970-01-02.parquet"), "x").unwrap();
         let error = reader.find("m", &wanted).unwrap_err().to_string();

@@ -28,6 +28,12 @@ impl Row {
     pub fn key(&self) -> (&str, &str, &str, &str, i64) {
         (&self.version, &self.group, &self.of.rule, &self.of.subject, self.end_ms)
     }
+
+    /// Whether it is of a rule on a subject.
+    #[must_use]
+    pub fn is_of(&self, rule: &str, subject: &str) -> bool {
+        self.of.rule == rule && self.of.subject == subject
+    }
 }
 
 /// The metric of the row that stands for all results of a window, under the group's name as its rule and without a subject.

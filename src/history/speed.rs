@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::columns::{self, rows_of, settled};
+use super::columns::{self, Detail, rows_of, settled};
 use super::open_day::OpenDay;
 use super::place::{self, Day, Kind};
 use super::query::Reader;
@@ -75,7 +75,7 @@ fn a_series_of_three_months() {
     let reader = Reader::of(Options { path: root.path().to_owned(), keep: Duration::ZERO, store: None });
     let wanted = Wanted { version: "1", subject: Some("feature_050"), to_ms: days * DAY_MS, ..Wanted::default() };
     let open = Wanted { from_ms: (days - 1) * DAY_MS, ..wanted };
-    let with_bins = Wanted { bins: true, ..wanted };
+    let with_bins = Wanted { detail: Detail::Bins, ..wanted };
     for (name, wanted) in [("all days", wanted), ("the open day", open), ("all days with distributions", with_bins)] {
         for time in ["first", "second", "third"] {
             let began = Instant::now();

@@ -21,11 +21,9 @@ pub struct Wanted<'w> {
     /// Windows whose end is in `[from_ms, to_ms)`.
     pub from_ms: i64,
     pub to_ms: i64,
-    /// With the distributions.
-    pub bins: bool,
-    /// Only ends, statuses, values and limits are needed; without `bins`.
-    pub is_line: bool,
-    /// Only windows that have a distribution; with `bins`.
+    /// How much is read of each window.
+    pub detail: Detail,
+    /// Only windows that have a distribution; with the distributions.
     pub only_bins: bool,
     /// Of so many windows of a series, one after the other on a day, the worst is there; 1: all are.
     pub every: usize,
@@ -36,7 +34,7 @@ pub struct Wanted<'w> {
 impl Default for Wanted<'_> {
     fn default() -> Self {
         let (version, group, rule, subject) = ("", None, None, None);
-        let (segments, bins, is_line, only_bins, every, most) = (false, false, false, false, 1, usize::MAX);
+        let (segments, detail, only_bins, every, most) = (false, Detail::default(), false, 1, usize::MAX);
         Self {
             version,
             group,
@@ -46,8 +44,7 @@ impl Default for Wanted<'_> {
             segments,
             from_ms: 0,
             to_ms: 0,
-            bins,
-            is_line,
+            detail,
             only_bins,
             every,
             most,
@@ -56,15 +53,6 @@ impl Default for Wanted<'_> {
 }
 
 impl Wanted<'_> {
-    /// How much is read of each series.
-    pub(super) fn detail(&self) -> Detail {
-        match (self.bins, self.is_line) {
-            (true, _) => Detail::Bins,
-            (false, true) => Detail::Line,
-            (false, false) => Detail::Numbers,
-        }
-    }
-
     pub(super) fn is_named(&self, version: &str, group: &str) -> bool {
         self.version == version && self.group.is_none_or(|g| g == group)
     }

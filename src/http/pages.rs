@@ -46,9 +46,9 @@ use super::app::{Shared, known_model, registry};
 use super::auth::Visitor;
 use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
-use super::series::{self, Asked, DAYS, Named, Range};
+use super::series::{self, DAYS, Named, Range};
 use crate::api::{PageQuery, VersionPageQuery};
-use crate::history::columns::{Row, VERDICT, rows_of};
+use crate::history::columns::{Detail, Row, VERDICT, rows_of};
 use crate::history::{DAY_MS, Window};
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::Policy;
@@ -93,12 +93,10 @@ pub(super) async fn version(
     wanted.extend(policy.groups.iter().map(|group| (group.name.clone(), String::new())));
     let named = Named { version: version.clone(), series: wanted, ..Named::default() };
     let found = match app.history {
-        Some(_) => series::find(&app, &model, named, range, (false, MOST_POINTS)).await?,
+        Some(_) => series::find(&app, &model, named, range, (Detail::Numbers, MOST_POINTS)).await?,
         None => Vec::new(),
     };
-    let of = |rule: &str, subject: &str| -> Vec<Row> {
-        found.iter().filter(|row| row.of.rule == rule && row.of.subject == subject).cloned().collect()
-    };
+    let of = |rule: &str, subject: &str| of_series(&found, rule, subject);
     let mut groups = Vec::new();
     for group in &policy.groups {
         let verdict = seen.verdicts.iter().find(|verdict| verdict.group == group.name);
@@ -111,11 +109,12 @@ pub(super) async fn version(
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
     let moments = version::moments(&found.records, &version, range);
     let lines: Vec<_> = groups.iter().map(|group| group.features(&choice)).collect();
+    let room = features::Room::of(&lines);
     let over_time = match app.history {
-        Some(_) => Some(over_time(&app, (&model, &version), &lines, range).await?),
+        Some(_) => Some(over_time(&app, (&model, &version), (&lines, room), range).await?),
         None => None,
     };
-    let features = version::Features { lines: &lines, over_time: over_time.as_deref(), choice: &choice };
+    let features = version::Features { lines: &lines, room, over_time: over_time.as_deref(), choice: &choice };
     let page = version::Page { seen: &seen, range, groups: &groups, features, moments: &moments };
     Ok(layout::page(&format!("{model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
@@ -190,10 +189,9 @@ fn order(sort: Option<&str>) -> Result<features::Order, Problem> {
 async fn over_time(
     app: &Shared,
     (model, version): (&str, &str),
-    lines: &[Vec<features::Line<'_>>],
+    (lines, room): (&[Vec<features::Line<'_>>], features::Room),
     range: Range,
 ) -> Result<Vec<Row>, Problem> {
-    let room = version::room(lines);
     let series: Vec<(String, String)> =
         lines.iter().flat_map(|lines| lines.iter().take(room.sparks)).map(features::Line::series).collect();
     if series.is_empty() {
@@ -201,7 +199,7 @@ async fn over_time(
     }
     let most = series.len().saturating_mul(features::SPARK_POINTS);
     let named = Named { version: version.to_owned(), series, ..Named::default() };
-    Ok(series::thinned(app, model, named, range, (Asked::Line, move |_| most)).await?.0)
+    Ok(series::thinned(app, model, named, range, (Detail::Line, false, move |_| most)).await?.0)
 }
 
 /// The values over time of rules that count what others estimate, behind the names of those.
@@ -216,12 +214,14 @@ async fn counted(
     }
     let series = pairs.iter().map(|pair| (pair.rule.clone(), pair.subject.clone())).collect();
     let named = Named { version: version.to_owned(), series, ..Named::default() };
-    let found = series::find(app, model, named, range, (false, MOST_POINTS)).await?;
-    let of = |pair: &realised::Pair| -> Vec<Row> {
-        let is_of = |row: &&Row| row.of.rule == pair.rule && row.of.subject == pair.subject;
-        found.iter().filter(is_of).cloned().collect()
-    };
-    Ok(pairs.iter().map(|pair| (pair.estimate.clone(), of(pair))).collect())
+    let found = series::find(app, model, named, range, (Detail::Numbers, MOST_POINTS)).await?;
+    let of = |pair: &realised::Pair| (pair.estimate.clone(), of_series(&found, &pair.rule, &pair.subject));
+    Ok(pairs.iter().map(of).collect())
+}
+
+/// The rows of a rule on a subject.
+fn of_series(rows: &[Row], rule: &str, subject: &str) -> Vec<Row> {
+    rows.iter().filter(|row| row.is_of(rule, subject)).cloned().collect()
 }
 
 /// The range that is asked for; where nothing is kept, the last days.
@@ -257,7 +257,7 @@ async fn rows(
 ) -> Result<(Vec<Row>, usize), Problem> {
     let (version, subject) = (version.to_owned(), Some(subject.to_owned()));
     let named = Named { version, subject, segments, ..Named::default() };
-    let (mut found, every) = series::thinned(app, model, named, range, (Asked::Distributions, move |_| most)).await?;
+    let (mut found, every) = series::thinned(app, model, named, range, (Detail::Bins, false, move |_| most)).await?;
     found.retain(|row| row.of.segment().is_some() == segments);
     Ok((found, every))
 }

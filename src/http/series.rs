@@ -13,7 +13,7 @@ use super::problem::{Parameters, PathNames, Problem};
 use super::slots::Kind;
 use super::standby;
 use crate::api::{self, DistributionsQuery, SeriesQuery};
-use crate::history::columns::{self, Row};
+use crate::history::columns::{self, Detail, Row};
 use crate::history::record::Bin;
 use crate::history::record::series::split;
 use crate::history::{DAY_MS, Found, HistoryError, Reader, Wanted, time_of};
@@ -69,8 +69,8 @@ pub(super) async fn series(
     let segments = query.segments.unwrap_or(is_file);
     let named =
         Named { version: version.clone(), rule: query.rule, subject: query.subject, segments, ..Named::default() };
-    let most = if is_file { MOST_ROWS } else { MOST_POINTS };
-    let rows = find(&app, &model, named, range, (is_file, most)).await?;
+    let (detail, most) = if is_file { (Detail::Bins, MOST_ROWS) } else { (Detail::Numbers, MOST_POINTS) };
+    let rows = find(&app, &model, named, range, (detail, most)).await?;
     if is_file {
         let written = in_turn(&app, Kind::Read, move |_| {
             let mut bytes = Vec::new();
@@ -107,7 +107,7 @@ pub(super) async fn distributions(
         most => most,
     };
     let fits = move |windows: usize| most.unwrap_or(if windows > MOST_WINDOWS { DRAWN } else { MOST_WINDOWS });
-    let (rows, every) = thinned(&app, &model, named, range, (Asked::DistributionsOnly, fits)).await?;
+    let (rows, every) = thinned(&app, &model, named, range, (Detail::Bins, true, fits)).await?;
     let distributions = rows.iter().filter(|row| !row.of.bins.is_empty()).map(distribution).collect();
     let (from, to) = (utc(range.from_ms), utc(range.to_ms));
     Ok(Json(api::DistributionsFound { model, version, subject, from, to, every, distributions }).into_response())
@@ -174,10 +174,10 @@ pub(super) async fn find(
     model: &str,
     named: Named,
     range: Range,
-    (bins, most): (bool, usize),
+    (detail, most): (Detail, usize),
 ) -> Result<Found, Problem> {
     let version = named.version.clone();
-    let rows = kept(app, model, named, range, (bins, most)).await?;
+    let rows = kept(app, model, named, range, (detail, most)).await?;
     is_known(app, model, &version, &rows).await?;
     Ok(rows)
 }
@@ -188,36 +188,26 @@ pub(super) async fn kept(
     model: &str,
     named: Named,
     range: Range,
-    (bins, most): (bool, usize),
+    (detail, most): (Detail, usize),
 ) -> Result<Found, Problem> {
     let (reader, of) = (reader(app)?, model.to_owned());
-    let found = in_turn(app, Kind::Read, move |_| reader.find(&of, &Wanted { bins, most, ..wanted(&named, range) }));
+    let found = in_turn(app, Kind::Read, move |_| reader.find(&of, &Wanted { detail, most, ..wanted(&named, range) }));
     found.await?.map_err(problem)
 }
 
-/// What is read of windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// What a line is drawn from.
-    Line,
-    Distributions,
-    /// Only windows that have a distribution.
-    DistributionsOnly,
-}
-
-/// The same, and of so many windows, one after the other, the worst: as few that no more are left than fit, of all that there are.
+/// The same, and of so many windows, one after the other, the worst: as few that no more are left than fit, of all that there are. With `only_bins`
+/// those that have a distribution.
 pub(super) async fn thinned(
     app: &Shared,
     model: &str,
     named: Named,
     range: Range,
-    (asked, fits): (Asked, impl FnOnce(usize) -> usize + Send + 'static),
+    (detail, only_bins, fits): (Detail, bool, impl FnOnce(usize) -> usize + Send + 'static),
 ) -> Result<(Found, usize), Problem> {
     let (reader, of) = (reader(app)?, model.to_owned());
     let version = named.version.clone();
     let found = in_turn(app, Kind::Read, move |_| {
-        let (is_line, only_bins) = (asked == Asked::Line, asked == Asked::DistributionsOnly);
-        let wanted = Wanted { bins: !is_line, is_line, only_bins, ..wanted(&named, range) };
+        let wanted = Wanted { detail, only_bins, ..wanted(&named, range) };
         let windows = reader.windows(&of, &wanted)?;
         let every = windows.div_ceil(fits(windows).max(1)).max(1);
         reader.find(&of, &Wanted { every, ..wanted }).map(|rows| (rows, every))

@@ -193,22 +193,20 @@ pub(super) fn confirm(change: &Change<'_>, policy: &Policy, verdict: &Verdict) -
         .query_row([model], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((from, to, since_ms)) = pending else { return Ok(()) };
-    let of = |version: &str| -> Result<Option<Verdict>, RegistryError> {
-        if version == verdict.version {
-            return Ok(Some(verdict.clone()));
-        }
-        let text: Option<String> = change
-            .prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 AND group_name = ?3")?
-            .query_row([model, version, &verdict.group], |row| row.get(0))
-            .optional()?;
-        Ok(text.and_then(|text| verdict_from_json(&text).ok()))
-    };
-    if verdict.version != from && verdict.version != to {
+    let is_of_back = verdict.version == to;
+    if !is_of_back && verdict.version != from {
         return Ok(());
     }
+    let other = if is_of_back { &from } else { &to };
+    let text: Option<String> = change
+        .prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 AND group_name = ?3")?
+        .query_row([model, other, &verdict.group], |row| row.get(0))
+        .optional()?;
+    let other = text.and_then(|text| verdict_from_json(&text).ok());
+    let (back, left) = if is_of_back { (Some(verdict), other.as_ref()) } else { (other.as_ref(), Some(verdict)) };
+    let Some(back) = back else { return Ok(()) };
     let slide = policy.groups.iter().find(|group| group.name == verdict.group).map_or(0, |group| group.window.slide);
-    let Some(back) = of(&to)? else { return Ok(()) };
-    if is_back(&back, of(&from)?.as_ref(), (since_ms, slide)) {
+    if is_back(back, left, (since_ms, slide)) {
         let window_end = utc(back.window.end);
         change.audit(DRIFTGATE, (model, Some(&to)), &Event::RollbackConfirmed { window_end })?;
         change.prepare_cached("DELETE FROM pending_rollbacks WHERE model = ?1")?.execute([model])?;

@@ -167,6 +167,7 @@ impl Footers {
 mod tests {
     use std::fs;
 
+    use super::super::Detail;
     use super::super::{DayFile, settled, write};
     use super::*;
     use crate::history::record::tests::{measured, window};
@@ -188,8 +189,7 @@ mod tests {
         let values = || {
             let file = DayFile::open_with(&path, &footers).unwrap().unwrap();
             let place = file.series().unwrap().iter().find(|place| place.subject == "a").unwrap().clone();
-            let rows =
-                file.series_rows(&place, super::super::Detail::Numbers, |rows| (0..rows.len()).collect()).unwrap();
+            let rows = file.series_rows(&place, Detail::Numbers, |rows| (0..rows.len()).collect()).unwrap();
             (file.newest(), rows.iter().filter_map(|row| row.of.value).collect::<Vec<f64>>())
         };
         assert!(DayFile::open_with(&path, &footers).unwrap().is_none());

@@ -2,21 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{BOTTOM, LEFT, WIDTH, real};
+use super::chart::{BOTTOM, LEFT, WIDTH, level_line, real};
 use super::markup::escaped;
 use crate::history::record::Bin;
 use driftgate_core::codec::number::short;
 
 /// Of more bins than this not all have their name on the axis.
 const NAMES: usize = 12;
+/// More bins than this are not drawn as small as a line.
+const SMALL: usize = 60;
 
 /// Two distributions beside each other, as shares of their sums. `name` says what a bin is called on the axis; of many bins every so many has its name.
 pub fn bars(title: &str, bins: &[Bin], name: impl Fn(&str) -> String) -> String {
-    let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
-    let sum = |of: fn(&Bin) -> u64| bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
-    let sums = [("reference", sum(|b| b.reference)), ("window", sum(|b| b.window))];
-    let shares = |bin: &Bin| [count(bin.reference) / sums[0].1, count(bin.window) / sums[1].1];
-    let most = bins.iter().flat_map(shares).fold(f64::MIN_POSITIVE, f64::max);
+    let shares = shares(bins);
+    let most = greatest(&shares);
     let width = (WIDTH - LEFT) / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
     let (height, base) = (125.0, 133.0);
     let mut out =
@@ -24,18 +23,13 @@ pub fn bars(title: &str, bins: &[Bin], name: impl Fn(&str) -> String) -> String 
     // Shares of the values in percent.
     for step in [0.0, 0.5, 1.0] {
         let y = base - height * step;
-        let _ = write!(
-            out,
-            "<path d=\"M{LEFT} {y:.1}H{WIDTH}\" stroke=\"var(--line)\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}%</text>",
-            LEFT - 6.0,
-            y + 4.0,
-            short((1000.0 * most * step).round() / 10.0)
-        );
+        out.push_str(&level_line(y, &format!("{}%", short((1000.0 * most * step).round() / 10.0))));
     }
     let every = bins.len().div_ceil(NAMES).max(1);
     for (at, bin) in bins.iter().enumerate() {
         let left = LEFT + real(i64::try_from(at).unwrap_or(0)) * width;
-        for ((of, _), (share, shift)) in sums.iter().zip(shares(bin).into_iter().zip([0.1, 0.5])) {
+        for ((of, shares), shift) in shares.iter().zip([0.1, 0.5]) {
+            let Some(share) = shares.get(at) else { continue };
             let high = height * share / most;
             let _ = write!(
                 out,
@@ -62,30 +56,42 @@ pub fn bars(title: &str, bins: &[Bin], name: impl Fn(&str) -> String) -> String 
     out
 }
 
-/// The same without axes, as small as a line of text.
+/// The same without axes, as small as a line of text; empty where there are none, or more than a line has room for.
 pub fn small(title: &str, bins: &[Bin]) -> String {
+    if bins.is_empty() || bins.len() > SMALL {
+        return String::new();
+    }
+    let sides = shares(bins);
+    let most = greatest(&sides);
+    let width = 144.0 / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
+    let mut out = format!(
+        "<svg class=\"bars\" viewBox=\"0 0 144 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>",
+        escaped(title)
+    );
+    for ((colour, shares), shift) in sides.iter().zip([0.06, 0.5]) {
+        out.push_str("<path d=\"");
+        for (at, share) in shares.iter().enumerate() {
+            let left = (real(i64::try_from(at).unwrap_or(0)) + shift) * width;
+            let _ = write!(out, "M{left:.1} 18v-{:.1}h{:.1}V18z", 17.0 * share / most, 0.42 * width);
+        }
+        let _ = write!(out, "\" fill=\"var(--{colour})\"/>");
+    }
+    out.push_str("</svg>");
+    out
+}
+
+/// Each bin's share of the sum, of both distributions, behind their colours.
+fn shares(bins: &[Bin]) -> [(&'static str, Vec<f64>); 2] {
     let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
-    let shares = |of: fn(&Bin) -> u64| -> Vec<f64> {
+    let of = |of: fn(&Bin) -> u64| -> Vec<f64> {
         let sum = bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
         bins.iter().map(|bin| count(of(bin)) / sum).collect()
     };
-    let (reference, window) = (shares(|bin| bin.reference), shares(|bin| bin.window));
-    let most = reference.iter().chain(&window).copied().fold(f64::MIN_POSITIVE, f64::max);
-    let width = 144.0 / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
-    let drawn = |shares: &[f64], (shift, colour): (f64, &str)| {
-        let mut path = String::new();
-        for (at, share) in shares.iter().enumerate() {
-            let left = (real(i64::try_from(at).unwrap_or(0)) + shift) * width;
-            let _ = write!(path, "M{left:.1} 18v-{:.1}h{:.1}V18z", 17.0 * share / most, 0.42 * width);
-        }
-        format!("<path d=\"{path}\" fill=\"var(--{colour})\"/>")
-    };
-    format!(
-        "<svg class=\"bars\" viewBox=\"0 0 144 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>{}{}</svg>",
-        escaped(title),
-        drawn(&reference, (0.06, "reference")),
-        drawn(&window, (0.5, "window"))
-    )
+    [("reference", of(|bin| bin.reference)), ("window", of(|bin| bin.window))]
+}
+
+fn greatest(shares: &[(&str, Vec<f64>); 2]) -> f64 {
+    shares.iter().flat_map(|(_, shares)| shares).copied().fold(f64::MIN_POSITIVE, f64::max)
 }
 
 #[cfg(test)]

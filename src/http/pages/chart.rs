@@ -13,6 +13,8 @@ use driftgate_core::judge::verdict::Status;
 pub(super) const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 pub(super) const LEFT: f64 = 60.0;
+/// The width of what is drawn over time.
+const PLOT: f64 = WIDTH - LEFT - 8.0;
 pub(super) const BOTTOM: f64 = 20.0;
 /// More points than this are thinned: the least and the greatest of each stretch stay. A line in a cell has fewer.
 const MOST: usize = 900;
@@ -153,10 +155,19 @@ fn for_pointers(points: &[Point], range: Range) -> String {
     let values: Vec<String> = points.iter().filter_map(|p| p.value.filter(|x| x.is_finite())).map(short).collect();
     format!(
         " data-plot=\"{LEFT} {}\" data-from=\"{}\" data-to=\"{}\" data-values=\"{}\"",
-        WIDTH - LEFT - 8.0,
+        PLOT,
         range.from_ms,
         range.to_ms,
         values.join(" ")
+    )
+}
+
+/// A line across a picture, with a number on the axis.
+pub(super) fn level_line(y: f64, text: &str) -> String {
+    format!(
+        "<path d=\"M{LEFT} {y:.1}H{WIDTH}\" stroke=\"var(--line)\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
+        LEFT - 6.0,
+        y + 4.0
     )
 }
 
@@ -169,7 +180,7 @@ fn seconds(ms: i64) -> i64 {
 pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> String {
     let scale = Scale::of(points.iter().chain(beside));
     let (points, beside) = (thinned(points, MOST), thinned(beside, MOST));
-    let left = |ms: i64| LEFT + share(ms, range) * (WIDTH - LEFT - 8.0);
+    let left = |ms: i64| LEFT + share(ms, range) * PLOT;
     let top = |x: f64| 8.0 + (1.0 - scale.at(x)) * (HEIGHT - BOTTOM - 8.0);
     let place = |p: &Point, x: f64| (left(p.ms), top(x));
     let mut out = format!(
@@ -179,14 +190,7 @@ pub fn line(title: &str, points: &[Point], beside: &[Point], range: Range) -> St
     );
     for step in 0..=2_u8 {
         let x = scale.least + (scale.most - scale.least) * f64::from(step) / 2.0;
-        let _ = write!(
-            out,
-            "<path d=\"M{LEFT} {y:.1}H{WIDTH}\" stroke=\"var(--line)\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 6.0,
-            top(x) + 4.0,
-            short(x),
-            y = top(x),
-        );
+        out.push_str(&level_line(top(x), &short(x)));
     }
     let base = HEIGHT - 4.0;
     let _ = writeln!(

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::markup::{escaped, number, table};
+use super::markup::{escaped, number, share, table};
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::stats::by_label::ScoreBin;
 
@@ -96,12 +96,6 @@ fn cuts(bins: &[ScoreBin]) -> Vec<(u64, u64)> {
         (fp, tp)
     };
     bins.iter().rev().map(taken).collect()
-}
-
-/// A part of a count; `None` of nothing.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn share(part: u64, of: u64) -> Option<f64> {
-    (of > 0).then(|| part as f64 / of as f64)
 }
 
 /// Points between 0 and 1 on both axes, with a line through them and, if wanted, the diagonal.

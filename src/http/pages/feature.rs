@@ -1,6 +1,7 @@
 //! The page of a subject: its values over time by rule, and the distribution of a window beside the training snapshot's; below each picture its numbers.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::band::{Banded, banded};
@@ -8,7 +9,9 @@ use super::bars::bars;
 use super::by_segment::over_time;
 use super::chart::{self, Point, point};
 use super::heat::heat;
-use super::markup::{NO_HISTORY, bin_name, choice, escaped, number, status, subject_path, table, time, version_path};
+use super::markup::{
+    NO_HISTORY, bin_name, choice, escaped, number, status, subject_path, table, tenths, time, version_path,
+};
 use super::segments::segments;
 use super::summary::summary;
 use crate::history::columns::Row;
@@ -210,6 +213,8 @@ impl Page<'_> {
         let rule = rows.last().map_or("", |last| last.of.rule.as_str());
         let series = self.rows.chunk_by(|a, b| a.of.rule == b.of.rule).count().max(2);
         let most = (LISTED / series).max(LISTED_EACH);
+        let then: BTreeMap<(i64, i64), Option<f64>> =
+            realised.iter().map(|row| ((row.start_ms, row.end_ms), row.of.value)).collect();
         let cells = |row: &Row| {
             let of = &row.of;
             let bounds = match (of.lower, of.upper) {
@@ -221,8 +226,7 @@ impl Page<'_> {
             let end = format!("<a href=\"{}\">{}</a>", self.window_path(row.end_ms), time(row.end_ms));
             let mut cells = vec![end, status(of.status), number(of.value), bounds];
             if !realised.is_empty() {
-                let then = realised.iter().find(|other| (other.start_ms, other.end_ms) == (row.start_ms, row.end_ms));
-                cells.push(number(then.and_then(|row| row.of.value)));
+                cells.push(number(then.get(&(row.start_ms, row.end_ms)).copied().flatten()));
             }
             cells.extend([number(of.limit), number(of.warn), n, reason]);
             cells
@@ -274,10 +278,7 @@ impl Page<'_> {
         out.push_str(&summary(&of.bins));
         let all = |of_bin: fn(&crate::history::record::Bin) -> u64| of.bins.iter().map(of_bin).sum::<u64>();
         let sums = (all(|b| b.reference), all(|b| b.window));
-        let share = |n: u64, sum: u64| {
-            let permille = n.saturating_mul(1000).checked_div(sum).unwrap_or(0);
-            format!("{n} ({}.{}%)", permille / 10, permille % 10)
-        };
+        let share = |n: u64, sum: u64| format!("{n} ({})", tenths(n, sum));
         let cells = |bin: &crate::history::record::Bin| {
             vec![escaped(&bin_name(&bin.name)), share(bin.reference, sums.0), share(bin.window, sums.1)]
         };

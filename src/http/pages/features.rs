@@ -21,8 +21,6 @@ pub use order::Order;
 
 /// So many lines has a page: it stays below 300 KB.
 const LINES: usize = 120;
-/// A distribution of more bins is not drawn.
-const BINS: usize = 60;
 /// Of so many of them the values over time are drawn, each with about so many windows.
 const SPARKS: usize = 36;
 pub const SPARK_POINTS: usize = 40;
@@ -35,9 +33,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// Of so many tables.
-    pub fn of(tables: usize) -> Self {
-        let tables = tables.max(1);
+    /// By group, of those that have lines.
+    pub fn of(lines: &[Vec<Line<'_>>]) -> Self {
+        let tables = lines.iter().filter(|lines| !lines.is_empty()).count().max(1);
         Self { lines: LINES.div_ceil(tables), sparks: SPARKS.div_ceil(tables) }
     }
 }
@@ -118,11 +116,7 @@ impl Table<'_> {
     fn cells(&self, at: usize, line: &Line<'_>, is_ranked: bool) -> Vec<String> {
         let of = &line.row.of;
         let name = escaped(&of.subject);
-        let drawn = if of.bins.len() > BINS {
-            String::new()
-        } else {
-            small(&format!("{} in training and in the last window", of.subject), &of.bins)
-        };
+        let drawn = small(&format!("{} in training and in the last window", of.subject), &of.bins);
         let limit = of.limit.map_or_else(String::new, |limit| {
             format!("{} {}", of.side.as_deref().map_or_else(String::new, escaped), number(Some(limit)))
         });
@@ -132,11 +126,11 @@ impl Table<'_> {
             drawn,
         ];
         if let Some(over_time) = self.over_time {
-            let own = over_time.iter().filter(|row| row.of.rule == of.rule && row.of.subject == of.subject);
+            // The rows are those of the first lines.
+            let own = over_time.iter().filter(|row| at < self.room.sparks && row.is_of(&of.rule, &of.subject));
             let points: Vec<chart::Point> = own.map(chart::point).collect();
             let title = format!("{} of {} over time", of.rule, of.subject);
-            let is_drawn = at < self.room.sparks && points.len() > 1;
-            cells.push(if is_drawn { chart::tiny(&title, &points, self.range) } else { String::new() });
+            cells.push(if points.len() > 1 { chart::tiny(&title, &points, self.range) } else { String::new() });
         }
         cells.extend([
             escaped(&of.rule),
@@ -206,8 +200,9 @@ mod tests {
 
     fn shown(rows: &[Row], results: &[RuleResult], choice: &Choice) -> String {
         let lines = lines(rows, results, choice);
-        let (over_time, range, room) = (Some(rows), RANGE, Room::of(1));
-        Table { model: "m", version: "1", group: "drift", lines: &lines, room, over_time, range, choice }.shown()
+        let (over_time, range, lines) = (Some(rows), RANGE, [lines]);
+        let (room, [lines]) = (Room::of(&lines), &lines);
+        Table { model: "m", version: "1", group: "drift", lines, room, over_time, range, choice }.shown()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::chart;
 use super::markup::{choice, escaped, number, status, subject_path, table, time, version_path};
 use crate::history::DAY_MS;
-use crate::history::columns::{Row, VERDICT};
+use crate::history::columns::{Detail, Row, VERDICT};
 use crate::http::app::Shared;
 use crate::http::problem::Problem;
 use crate::http::series::{self, DAYS, Named, Range};
@@ -34,12 +34,12 @@ pub async fn find(app: &Shared, model: &str, version: &str, groups: &[String]) -
     let statuses = groups.iter().map(|group| (group.clone(), String::new())).collect();
     let named = |series| Named { version: version.to_owned(), series, ..Named::default() };
     let always = Range { from_ms: 0, to_ms: i64::MAX };
-    let windows = series::kept(app, model, named(statuses), always, (false, MOST)).await?;
+    let windows = series::kept(app, model, named(statuses), always, (Detail::Numbers, MOST)).await?;
     let mut last = Vec::new();
     for of_group in windows.chunk_by(|a, b| a.group == b.group) {
         let Some(end) = of_group.last() else { continue };
         let then = Range { from_ms: end.end_ms, to_ms: end.end_ms.saturating_add(1) };
-        let found = series::kept(app, model, named(Vec::new()), then, (false, MOST)).await?;
+        let found = series::kept(app, model, named(Vec::new()), then, (Detail::Numbers, MOST)).await?;
         last.extend(found.into_iter().filter(|row| row.group == end.group && row.of.metric != VERDICT));
     }
     Ok((!windows.is_empty()).then_some(Found { windows, last }))

@@ -91,6 +91,18 @@ pub fn number(x: Option<f64>) -> String {
     x.map_or_else(String::new, short)
 }
 
+/// A part of a count; `None` of nothing.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub fn share(part: u64, of: u64) -> Option<f64> {
+    (of > 0).then(|| part as f64 / of as f64)
+}
+
+/// A share in whole tenths of a percent: 12.3%, and 0.0% of nothing.
+pub fn tenths(part: u64, of: u64) -> String {
+    let permille = part.saturating_mul(1000).checked_div(of).unwrap_or(0);
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
 /// A time for people, in UTC: without what it has no need of.
 pub fn time(ms: i64) -> String {
     let text = utc(ms).replacen('T', " ", 1);

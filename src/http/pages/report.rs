@@ -85,7 +85,7 @@ fn of_group(verdicts: &[Verdict]) -> String {
     );
     let rows: Vec<Row> = verdicts.iter().flat_map(|v| rows_of(Window::bare(v))).collect();
     let cells = |(rule, worst): (&str, &RuleResult)| {
-        let of = rows.iter().filter(|row| row.of.rule == rule && row.of.subject == worst.subject);
+        let of = rows.iter().filter(|row| row.is_of(rule, &worst.subject));
         let points: Vec<Point> = of.map(point).collect();
         let spark = chart::spark(&format!("{rule} of {}", worst.subject), &points, range);
         vec![
@@ -109,7 +109,7 @@ fn of_group(verdicts: &[Verdict]) -> String {
     let is_drawn =
         |row: &&Row| row.end_ms == last.window.end && row.of.status != Status::Pass && !row.of.bins.is_empty();
     let mut drawn: Vec<&Row> = rows.iter().filter(is_drawn).collect();
-    let of = |row: &Row| last.results.iter().find(|r| r.rule == row.of.rule && r.subject == row.of.subject);
+    let of = |row: &Row| last.results.iter().find(|r| row.is_of(&r.rule, &r.subject));
     ranking::sort(&mut drawn, |row| of(row).and_then(RuleResult::rank));
     for row in drawn.into_iter().take(DISTRIBUTIONS) {
         let title = format!("{} of {}: training and the last window", row.of.rule, row.of.subject);

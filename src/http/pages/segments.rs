@@ -12,8 +12,6 @@ use driftgate_core::judge::verdict::RuleResult;
 
 /// So many segments are drawn and listed.
 const MOST: usize = 60;
-/// A distribution of more bins is not drawn.
-const BINS: usize = 60;
 const WIDTH: f64 = 900.0;
 /// Height of a segment, and the width of its name.
 const ROW: f64 = 20.0;
@@ -37,7 +35,7 @@ pub fn segments(result: &RuleResult) -> String {
     let cells = |of: &ComparedSegment| {
         let bins = bins_of(of.bins.clone());
         let title = format!("{} of segment {} in training and in the window", result.subject, of.segment);
-        let drawn = if bins.is_empty() || bins.len() > BINS { String::new() } else { small(&title, &bins) };
+        let drawn = small(&title, &bins);
         let count = |n: Option<u64>| n.map_or_else(String::new, |n| n.to_string());
         let reason = of.reason.as_deref().map_or_else(String::new, escaped);
         let (name, status) = (escaped(&of.segment), status(of.status));

@@ -1,6 +1,6 @@
 //! A distribution in a few words, beside that of training: of numbers the bins that quartiles lie in, of categories how many there are and the most common one.
 
-use super::markup::{bin_name, escaped, table};
+use super::markup::{bin_name, escaped, table, tenths};
 use crate::history::record::Bin;
 
 /// A table of both; empty where neither has values.
@@ -23,17 +23,17 @@ pub fn summary(bins: &[Bin]) -> String {
     table("Summary", &["summary", "training", "window"], cells)
 }
 
-fn sum(bins: &[Bin], of: fn(&Bin) -> u64) -> u128 {
-    bins.iter().map(|bin| u128::from(of(bin))).sum()
+fn sum(bins: &[Bin], of: fn(&Bin) -> u64) -> u64 {
+    bins.iter().map(of).fold(0, u64::saturating_add)
 }
 
 /// The bin in which so many quarters of the values are reached, from the lowest on.
-fn quartile(bins: &[Bin], of: fn(&Bin) -> u64, quarter: u128) -> String {
-    let all = sum(bins, of);
+fn quartile(bins: &[Bin], of: fn(&Bin) -> u64, quarter: u64) -> String {
+    let all = u128::from(sum(bins, of));
     let mut below = 0;
     let reached = bins.iter().find(|bin| {
         below += u128::from(of(bin));
-        all > 0 && below * 4 >= all * quarter
+        all > 0 && below * 4 >= all * u128::from(quarter)
     });
     reached.map_or_else(String::new, |bin| escaped(&bin_name(&bin.name)))
 }
@@ -54,10 +54,7 @@ fn most_common(bins: &[Bin], of: fn(&Bin) -> u64) -> String {
     // The first of equals is the one that training has more of.
     let most =
         bins.iter().rev().filter(|bin| bin.name.starts_with("category:") && of(bin) > 0).max_by_key(|bin| of(bin));
-    most.map_or_else(String::new, |bin| {
-        let permille = u128::from(of(bin)) * 1000 / all.max(1);
-        format!("{} ({}.{}%)", escaped(&bin_name(&bin.name)), permille / 10, permille % 10)
-    })
+    most.map_or_else(String::new, |bin| format!("{} ({})", escaped(&bin_name(&bin.name)), tenths(of(bin), all)))
 }
 
 #[cfg(test)]

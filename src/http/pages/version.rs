@@ -37,6 +37,7 @@ pub struct Page<'p> {
 pub struct Features<'p> {
     /// By group.
     pub lines: &'p [Vec<Line<'p>>],
+    pub room: Room,
     /// Windows of the first ones; `None` where results over time are not kept.
     pub over_time: Option<&'p [Row]>,
     pub choice: &'p Choice,
@@ -60,17 +61,6 @@ impl Group<'_> {
     pub fn features(&self, choice: &Choice) -> Vec<Line<'_>> {
         features::lines(&self.last, self.verdict.map_or(&[][..], |verdict| &verdict.results), choice)
     }
-}
-
-impl Features<'_> {
-    fn room(&self) -> Room {
-        room(self.lines)
-    }
-}
-
-/// What is room for in the table of each group that has one.
-pub fn room(lines: &[Vec<Line<'_>>]) -> Room {
-    Room::of(lines.iter().filter(|lines| !lines.is_empty()).count())
 }
 
 /// The worst result of each rule: by status, then by its rank where the policy says how much features matter, then by its value; the first of those
@@ -172,9 +162,9 @@ impl Page<'_> {
             out.push_str(&self.over_time(group));
         }
         out.push_str(&self.lines(group));
-        let Features { over_time, choice, .. } = self.features;
+        let Features { room, over_time, choice, .. } = self.features;
         let (model, version) = (&self.seen.model, &self.seen.version);
-        let (range, room) = (self.range, self.features.room());
+        let range = self.range;
         let table = Table { model, version, group: group.name, lines, room, over_time, range, choice };
         out.push_str(&table.shown());
         if let Some(verdict) = group.verdict {

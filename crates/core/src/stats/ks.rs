@@ -65,19 +65,13 @@ fn wide_gaps((reference, m): (&[u64], u128), (window, n): (&[u64], u128)) -> (u1
 fn narrow_gaps((reference, m): (&[u64], i64), (window, n): (&[u64], i64)) -> (u128, u128) {
     let mut difference = 0_i64;
     let (mut lo, mut hi) = (0_u64, 0_u64);
-    let mut add = |in_reference: u64, in_window: u64, is_open: bool| {
-        let (scaled_reference, scaled_window) = (in_reference as i64 * n, in_window as i64 * m);
+    for (cell, (in_reference, in_window)) in reference.iter().zip(window).enumerate() {
+        let (scaled_reference, scaled_window) = (*in_reference as i64 * n, *in_window as i64 * m);
         difference += scaled_reference - scaled_window;
         lo = lo.max(difference.unsigned_abs());
-        if is_open && in_reference > 0 && in_window > 0 {
-            let hidden =
-                (difference + scaled_window).unsigned_abs().max((difference - scaled_reference).unsigned_abs());
-            hi = hi.max(hidden);
-        }
-    };
-    for (in_reference, in_window) in reference.chunks(2).zip(window.chunks(2)) {
-        for (at, (in_reference, in_window)) in in_reference.iter().zip(in_window).enumerate() {
-            add(*in_reference, *in_window, at == 0);
+        if cell % 2 == 0 && *in_reference > 0 && *in_window > 0 {
+            let (after, before) = (difference + scaled_window, difference - scaled_reference);
+            hi = hi.max(after.unsigned_abs()).max(before.unsigned_abs());
         }
     }
     (u128::from(lo), u128::from(hi))

@@ -1,6 +1,7 @@
 //! A line of the features' table: the result that a feature does worst by, and what lines are ordered by.
 
 use crate::history::columns::Row;
+use crate::http::pages::markup::share;
 
 /// A feature of a group in its last window.
 pub struct Line<'p> {
@@ -27,10 +28,9 @@ pub fn nearness(row: &Row) -> Option<f64> {
 }
 
 /// The share of a line's values that are missing.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub fn missing(line: &Line<'_>) -> Option<f64> {
     let of = &line.row.of;
     let (missing, n) = (of.missing?, of.n?);
     let all = n.saturating_add(missing).saturating_add(of.invalid.unwrap_or(0));
-    Some(if all == 0 { 0.0 } else { missing as f64 / all as f64 })
+    Some(share(missing, all).unwrap_or(0.0))
 }

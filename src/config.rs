@@ -17,6 +17,7 @@ mod otlp;
 mod publish;
 mod reader;
 pub mod reference;
+mod registry;
 mod root;
 mod routing;
 mod schemas;
@@ -32,9 +33,10 @@ pub use cluster::INTERNAL as INTERNAL_TOPICS;
 pub use driftgate_core::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
 pub use kafka::{KafkaConfig, SecretError};
+pub use registry::{ExternalConfig, MlflowConfig, RegistryConfig, SageMakerConfig};
 pub use routing::{RouterWebhookConfig, RoutingConfig};
 pub use schemas::{SchemaRegistryConfig, SourceFormat, format_names, has_format};
-pub use sinks::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
+pub use sinks::{PrometheusConfig, VersionFrom, WebhookConfig};
 pub use sources::SourceConfig;
 pub use types::{
     ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, Split, StateConfig,

@@ -5,7 +5,7 @@
 //!
 //! | | module | holds |
 //! |---|---|---|
-//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores |
+//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`], [`aws`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores; JSON APIs of AWS |
 //! | edges | [`source`], [`policies`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; policy files; training snapshots; the key of the audit log; the files of a model |
 //! | | [`transaction`] | records and a committed offset in one Kafka transaction |
 //! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
@@ -24,6 +24,7 @@
 pub mod api;
 pub mod artifact;
 pub mod audit_key;
+pub mod aws;
 pub mod batch;
 pub mod checkpoint;
 pub mod cli;

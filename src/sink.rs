@@ -4,16 +4,18 @@
 //! by `driftgate_core::fact`, in the transaction that the fact belongs to.
 //!
 //! `outbox` is the way to the registry, `delivery` carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps
-//! MLflow in step, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver, `template` how its
+//! an external registry in step, `external` is what it asks of one, and `mlflow` and `sagemaker` are those, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver, `template` how its
 //! bodies are written and `signing` what it signs with, `standing` says how a sink does.
 
 pub mod dead_letters;
 pub mod delivery;
+pub mod external;
 pub mod ingest;
 pub mod lane;
 pub mod mirror;
 pub mod mlflow;
 pub mod outbox;
+pub mod sagemaker;
 mod shorten;
 pub mod signing;
 pub mod standing;

@@ -91,7 +91,7 @@ pub struct View {
     pub undeliverable: BTreeMap<String, u64>,
     /// Attempts to deliver that failed, by sink.
     pub delivery_failures: BTreeMap<String, u64>,
-    /// By model: versions with pointers or tags that MLflow does not have.
+    /// By model: versions with pointers or tags that the external registry does not have.
     pub unregistered: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
     /// Why this daemon started from the checkpoint before the last one, and what it reads again, if it did.

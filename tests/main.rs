@@ -133,6 +133,8 @@ mod rollouts;
 mod routing;
 #[path = "cases/rules.rs"]
 mod rules;
+#[path = "cases/sagemaker_registry.rs"]
+mod sagemaker_registry;
 #[path = "cases/schemas.rs"]
 mod schemas;
 #[path = "cases/secure.rs"]

@@ -48,10 +48,10 @@ pub struct Lineage {
     pub artifact_sha256: Option<String>,
     pub baseline_sha256: Option<String>,
     pub policy_sha256: Option<String>,
-    /// What MLflow says otherwise than what was registered or attached.
+    /// What the external registry says otherwise than what was registered or attached.
     #[serde(default)]
     pub differing: Vec<String>,
-    /// What MLflow says, by kind; nothing is decided by it.
+    /// What the external registry says, by kind; nothing is decided by it.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub reported: BTreeMap<String, Value>,

@@ -135,7 +135,7 @@ pub struct ModelStatus {
     pub versions: Vec<VersionStatus>,
 }
 
-/// Something that the registry elsewhere (MLflow) has otherwise, or does not have any more.
+/// Something that the external registry has otherwise, or does not have any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegistryDrift {
     pub kind: String,
@@ -169,7 +169,7 @@ pub struct VersionStatus {
     pub blocks: Vec<ActiveBlock>,
     /// When it was rolled back from prod.
     pub rolled_back: Option<String>,
-    /// What was registered otherwise than MLflow says.
+    /// What was registered otherwise than the external registry says.
     #[serde(default)]
     pub differing: Vec<String>,
     pub predictions: u64,

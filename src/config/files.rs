@@ -81,7 +81,7 @@ impl Config {
             .iter()
             .chain(self.http.oidc.iter().filter_map(|oidc| oidc.sign_in.as_ref()?.secret_file.as_ref()))
             .chain(self.http.tls.iter().map(|tls| &tls.key))
-            .chain(self.registry.mlflow.iter().filter_map(|mlflow| mlflow.token_file.as_ref()))
+            .chain(self.registry.mlflow().and_then(|mlflow| mlflow.token_file.as_ref()))
             .chain(self.publish.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()))
             .chain(self.prometheus.iter().filter_map(|query| query.token_file.as_ref()))
             .chain(state)

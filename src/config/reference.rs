@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, root, routing,
-    schemas, sinks, sources, state,
+    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, registry, root,
+    routing, schemas, sinks, sources, state,
 };
 
 /// A mapping of the file.
@@ -25,9 +25,10 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "sources[].inference", keys: &kserve::INFERENCE },
     Section { path: "sources[].kserve", keys: &kserve::KSERVE },
     Section { path: "schema_registry", keys: &schemas::SCHEMA_REGISTRY },
-    Section { path: "registry", keys: &sinks::REGISTRIES },
-    Section { path: "registry.embedded", keys: &sinks::EMBEDDED },
-    Section { path: "registry.mlflow", keys: &sinks::MLFLOW },
+    Section { path: "registry", keys: &registry::REGISTRIES },
+    Section { path: "registry.embedded", keys: &registry::EMBEDDED },
+    Section { path: "registry.mlflow", keys: &registry::MLFLOW },
+    Section { path: "registry.sagemaker", keys: &registry::SAGEMAKER },
     Section { path: "publish", keys: &publish::PUBLISH },
     Section { path: "publish.dead_letters", keys: &publish::DEAD_LETTERS },
     Section { path: "publish.webhooks[]", keys: &sinks::WEBHOOK },

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
 use super::reader::{ConfigReader, duration};
+use super::registry::{self, RegistryConfig};
 use super::routing::RoutingConfig;
 use super::schemas::SourceFormat;
-use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
 use super::types::{ClusterConfig, Config, Limits, PublishConfig};
 use super::{files, limits, metrics, sources};
@@ -100,7 +100,7 @@ impl ConfigReader<'_> {
         }
         let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
         let registry = map.get("registry").map_or_else(
-            || Some(RegistryConfig { path: self.directory.join(sinks::REGISTRY), mlflow: None }),
+            || Some(RegistryConfig { path: self.directory.join(registry::REGISTRY), external: None }),
             |item| self.registry(&item),
         );
         let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));

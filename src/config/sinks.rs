@@ -1,4 +1,4 @@
-//! Outside systems beside Kafka: the registry and MLflow, webhooks, the audit log's anchor, and Prometheus queries.
+//! Outside systems beside Kafka and the registry: webhooks, the audit log's anchor, and Prometheus queries.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,28 +8,6 @@ use super::reader::{ConfigReader, duration, url};
 use super::sources;
 use crate::sink::template::Template;
 use driftgate_core::yaml::{Item, Map};
-
-/// The default place of the registry: apart from the state, which operators move away to count anew.
-pub(super) const REGISTRY: &str = "registry/registry.db";
-
-/// The place of the registry, and the MLflow that it is kept in step with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryConfig {
-    /// The database file: versions, evidence, approvals, rollouts and the audit log.
-    pub path: PathBuf,
-    pub mlflow: Option<MlflowConfig>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MlflowConfig {
-    pub url: String,
-    /// Holds `user:password`, or a bearer token.
-    pub token_file: Option<PathBuf>,
-    /// Certificates of CAs that are believed.
-    pub ca_file: Option<PathBuf>,
-    /// How often it is asked what others changed.
-    pub every: Duration,
-}
 
 /// An address that hears of every change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,30 +45,8 @@ pub enum VersionFrom {
 }
 
 /// What every `tls` of a section says.
-const OWN_TLS: Key = key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`.");
-
-pub const REGISTRIES: [Key; 2] = [
-    key::optional("embedded", "mapping", "The registry's file."),
-    key::optional(
-        "mlflow",
-        "mapping",
-        "MLflow server that receives each change, and that is asked for the changes of others.",
-    ),
-];
-
-pub const EMBEDDED: [Key; 1] = [required(
-    "path",
-    "path",
-    "The database file: versions, stages, evidence, approvals, rollouts and the audit log; `registry/registry.db` without the section. The key that signs \
-     the log lies beside it: back up both.",
-)];
-
-pub const MLFLOW: [Key; 4] = [
-    required("url", "URL", "Address of MLflow."),
-    key::optional("token_file", "path", "File with `user:password` or a bearer token."),
-    default("every", "duration", "10s", "How often MLflow is asked what others changed."),
-    OWN_TLS,
-];
+pub(super) const OWN_TLS: Key =
+    key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`.");
 
 pub const WEBHOOK: [Key; 4] = [
     required("url", "URL", "Address that receives every change as a POST."),
@@ -141,38 +97,6 @@ fn template(map: &Map<'_>) -> Option<Template> {
 }
 
 impl ConfigReader<'_> {
-    pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
-        let map = item.map(const { &names(&REGISTRIES) })?;
-        if map.get("embedded").is_none() && map.get("mlflow").is_none() {
-            return item.fail("expected a registry: write {embedded: {path: registry/registry.db}}");
-        }
-        let path = match map.get("embedded") {
-            Some(item) => {
-                let path =
-                    item.map(const { &names(&EMBEDDED) }).and_then(|map| map.require("path", "registry/registry.db"));
-                path.and_then(|path| self.path(&path))
-            }
-            None => Some(self.directory.join(REGISTRY)),
-        };
-        let mlflow = map.get("mlflow").map(|item| self.mlflow(&item));
-        Some(RegistryConfig {
-            path: path?,
-            mlflow: match mlflow {
-                Some(mlflow) => Some(mlflow?),
-                None => None,
-            },
-        })
-    }
-
-    fn mlflow(&self, item: &Item) -> Option<MlflowConfig> {
-        let map = item.map(const { &names(&MLFLOW) })?;
-        let url = map.require("url", "https://mlflow.example.com").and_then(|item| url(&item));
-        let token_file = map.get("token_file").map(|item| self.path(&item));
-        let every = map.get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
-        let ca_file = self.authorities(map.get("tls").as_ref());
-        Some(MlflowConfig { url: url?, token_file: optional(token_file)?, every: every?, ca_file: ca_file? })
-    }
-
     pub(super) fn webhooks(&self, item: &Item) -> Option<Vec<WebhookConfig>> {
         let webhook = |item: &Item| {
             let map = item.map(const { &names(&WEBHOOK) })?;
@@ -230,7 +154,7 @@ impl ConfigReader<'_> {
 
 /// What was given must be right; what was not given is fine.
 #[allow(clippy::option_option, reason = "not given, wrong, and right are three things")]
-fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     match given {
         Some(value) => Some(Some(value?)),
         None => Some(None),

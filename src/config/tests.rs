@@ -44,7 +44,7 @@ fn the_shipped_example_parses() {
     assert_eq!(config.sources[1].fields.ts, ["ts"]);
     assert_eq!(config.sources[2].fields.rename.get("cust_age").map(String::as_str), Some("age"));
     assert_eq!(config.sources[2].time.unit, TimeUnit::Millis);
-    assert_eq!(config.registry, RegistryConfig { path: "config/registry/registry.db".into(), mlflow: None });
+    assert_eq!(config.registry, RegistryConfig { path: "config/registry/registry.db".into(), external: None });
     assert_eq!(
         config.publish.dead_letters,
         Some(DeadLetters {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kafka::KafkaConfig;
+use super::registry::RegistryConfig;
 use super::routing::RoutingConfig;
 use super::schemas::SchemaRegistryConfig;
-use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
+use super::sinks::{PrometheusConfig, WebhookConfig};
 use super::sources::SourceConfig;
 use crate::history;
 use crate::http::auth::{OidcConfig, Reading};

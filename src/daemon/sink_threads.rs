@@ -1,4 +1,4 @@
-//! The threads that talk to other systems: deliveries to topics and webhooks, the mirror of the registry in MLflow, and Prometheus
+//! The threads that talk to other systems: deliveries to topics and webhooks, the mirror of the registry in an external one, and Prometheus
 //! queries whose samples become measurements.
 
 use std::collections::BTreeMap;
@@ -13,15 +13,17 @@ use super::control::Control;
 use super::threads::Threads;
 use crate::artifact::Artifacts;
 use crate::clock::wait;
-use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
+use crate::config::{Config, ExternalConfig, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
 use crate::ledger::{Embedded, RegistryError, Sink};
 use crate::router::{Follower, Receiver};
 use crate::sink::delivery::{Delivery, Route};
+use crate::sink::external::ExternalRegistry;
 use crate::sink::lane::{Body, Lane, Letter};
 use crate::sink::mirror::Mirror;
-use crate::sink::mlflow::{Auth, Mlflow};
+use crate::sink::mlflow::{Auth, Mlflow, MlflowRegistry};
+use crate::sink::sagemaker::{SageMakerRegistry, shared_group};
 use crate::sink::signing::Secret;
 use crate::sink::standing::Standing;
 use crate::sink::template::Template;
@@ -52,7 +54,7 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     sinks.extend((kafka && config.publish.signals.is_some()).then_some(Sink::Signals));
     sinks.extend((kafka && config.publish.verdicts.is_some()).then_some(Sink::Verdicts));
     sinks.extend((0..config.publish.webhooks.len()).map(Sink::Webhook));
-    sinks.extend(config.registry.mlflow.is_some().then_some(Sink::Mlflow));
+    sinks.extend(config.registry.external.as_ref().map(|external| Sink::Registry(external.of())));
     sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
     sinks
 }
@@ -123,6 +125,23 @@ pub fn mlflow(config: &MlflowConfig) -> anyhow::Result<Mlflow> {
     Ok(Mlflow::new(&config.url, auth, calls(config.ca_file.as_ref()))?)
 }
 
+/// The external registry that a configuration names, for these models.
+fn external(config: &ExternalConfig, models: &[String]) -> anyhow::Result<Box<dyn ExternalRegistry>> {
+    Ok(match config {
+        ExternalConfig::Mlflow(config) => Box::new(MlflowRegistry::from(mlflow(config)?)),
+        ExternalConfig::SageMaker(config) => {
+            if let Some((one, other, group)) = shared_group(models, &config.groups) {
+                anyhow::bail!(
+                    "the models {one} and {other} have the same model package group {group}: name another group for one of them \
+                     under registry.sagemaker.groups"
+                );
+            }
+            let region = config.region.as_deref();
+            Box::new(SageMakerRegistry::new(region, config.groups.clone(), &calls(None))?)
+        }
+    })
+}
+
 fn calls(ca_file: Option<&PathBuf>) -> Calls {
     Calls { timeout: TIMEOUT, ca_file: ca_file.cloned() }
 }
@@ -155,15 +174,16 @@ pub fn start(
                 None => continue,
             },
             // Kept in step below, and carried by the outbox.
-            Sink::Mlflow | Sink::Verdicts => continue,
+            Sink::Registry(_) | Sink::Verdicts => continue,
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
         let control = control.clone();
         threads.add(Delivery { sink, route, registry, view }.start(move || control.is_stopping())?);
     }
-    if let Some(at) = &config.registry.mlflow {
+    if let Some(at) = &config.registry.external {
         let (registry, view, control) = (Arc::clone(registry), view.clone(), control.clone());
-        let mirror = Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view };
+        let (external, models) = (external(at, models)?, models.to_vec());
+        let mirror = Mirror { external, every: at.every(), models, registry, view };
         threads.add(mirror.start(move || control.is_stopping())?);
     }
     let follower = follower(config, registry, view)?;

@@ -1,4 +1,4 @@
-//! Versions that MLflow lost, has again, or made anew under the number of a deleted one.
+//! Versions that the external registry lost, has again, or made anew under the number of a deleted one.
 
 use rusqlite::params;
 
@@ -7,17 +7,21 @@ use super::error::RegistryError;
 use super::identity::void;
 use super::{mirror, rollout_rows};
 use driftgate_core::audit::event::{Event, RegistryDrift, True};
-use driftgate_core::audit::names::MLFLOW;
-use driftgate_core::fact::Fact;
+use driftgate_core::fact::{External, Fact};
 
-/// Writes down what MLflow lost, and tells the webhooks.
-fn report(change: &Change<'_>, model: &str, version: &str, what: RegistryDrift) -> Result<(), RegistryError> {
+/// Writes down what the external registry lost, and tells the webhooks.
+fn report(
+    change: &Change<'_>,
+    of: External,
+    (model, version): (&str, &str),
+    what: RegistryDrift,
+) -> Result<(), RegistryError> {
     change.happened(&Fact::Drift { model, version: Some(version), drift: &what })?;
-    change.audit(MLFLOW, (model, Some(version)), &Event::RegistryDrift(what))
+    change.audit(of.actor(), (model, Some(version)), &Event::RegistryDrift(what))
 }
 
-/// A version is not in MLflow any more; whether that is news.
-pub(super) fn lose(change: &Change<'_>, model: &str, version: &str) -> Result<bool, RegistryError> {
+/// A version is not in the external registry any more; whether that is news.
+pub(super) fn lose(change: &Change<'_>, of: External, model: &str, version: &str) -> Result<bool, RegistryError> {
     let news = change
         .prepare_cached(
             "UPDATE versions SET lost_at = ?3
@@ -25,18 +29,18 @@ pub(super) fn lose(change: &Change<'_>, model: &str, version: &str) -> Result<bo
         )?
         .execute(params![model, version, change.now_ms])?;
     if news > 0 {
-        report(change, model, version, RegistryDrift::Deleted { deleted: True })?;
+        report(change, of, (model, version), RegistryDrift::Deleted { deleted: True })?;
     }
     Ok(news > 0)
 }
 
 /// A version that was lost is there again, the same one.
-pub(super) fn find_again(change: &Change<'_>, model: &str, version: &str) -> Result<(), RegistryError> {
+pub(super) fn find_again(change: &Change<'_>, of: External, model: &str, version: &str) -> Result<(), RegistryError> {
     let back = change
         .prepare_cached("UPDATE versions SET lost_at = NULL WHERE model = ?1 AND version = ?2 AND lost_at IS NOT NULL")?
         .execute([model, version])?;
     if back > 0 {
-        report(change, model, version, RegistryDrift::Returned { returned: True })?;
+        report(change, of, (model, version), RegistryDrift::Returned { returned: True })?;
     }
     Ok(())
 }
@@ -45,13 +49,13 @@ pub(super) fn find_again(change: &Change<'_>, model: &str, version: &str) -> Res
 /// deleted one's.
 pub(super) fn make_anew(
     change: &Change<'_>,
-    model: &str,
-    version: &str,
+    of: External,
+    (model, version): (&str, &str),
     (known_ms, created_ms): (i64, i64),
 ) -> Result<(), RegistryError> {
     let drift = RegistryDrift::Recreated { recreated: True, created_ms: Some(created_ms), known_ms: Some(known_ms) };
-    report(change, model, version, drift)?;
-    let why = format!("version {version} was deleted and made anew in MLflow");
+    report(change, of, (model, version), drift)?;
+    let why = format!("version {version} was deleted and made anew in {}", of.name());
     rollout_rows::end_by_drift(change, model, version, &why)?;
     for (stage, standing) in mirror::pointers(change, model)? {
         if standing == version {
@@ -82,7 +86,7 @@ pub(super) fn make_anew(
              baseline_version = NULL, rolled_back = NULL, lost_at = NULL, anew_ms = ?3, anew_noticed = ?4, count_anew = 1,
              snapshot_replaced = 0, registered_by = ?5
          WHERE model = ?1 AND version = ?2",
-        params![model, version, created_ms, change.now_ms, MLFLOW],
+        params![model, version, created_ms, change.now_ms, of.actor()],
     )?;
     Ok(())
 }

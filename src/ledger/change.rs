@@ -12,8 +12,8 @@ use crate::artifact::Artifacts;
 use driftgate_core::audit::Event;
 use driftgate_core::audit::chain::{self, Entry, Head};
 use driftgate_core::audit::signed_head::Signer;
-use driftgate_core::fact::mlflow::{self, Tags};
-use driftgate_core::fact::{Fact, Message, topic, webhook};
+use driftgate_core::fact::tags::{self, Tags};
+use driftgate_core::fact::{External, Fact, Message, topic, webhook};
 
 /// Where changes are sent, beside the registry itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,7 @@ pub enum Sink {
     /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
     Webhook(usize),
     /// It is kept in step by comparing, without a queue.
-    Mlflow,
+    Registry(External),
     /// The topic that audit checkpoints are anchored in.
     Anchor,
 }
@@ -37,7 +37,7 @@ impl Sink {
             Self::Signals => "signals".to_owned(),
             Self::Verdicts => "verdicts".to_owned(),
             Self::Webhook(at) => format!("webhook-{at}"),
-            Self::Mlflow => "mlflow".to_owned(),
+            Self::Registry(external) => external.actor().to_owned(),
             Self::Anchor => "anchor".to_owned(),
         }
     }
@@ -93,7 +93,7 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Something happened: what each system outside gets of it is queued, and so is what MLflow shall say.
+    /// Something happened: what each system outside gets of it is queued, and so is what the external registry shall say.
     pub fn happened(&self, fact: &Fact<'_>) -> Result<(), RegistryError> {
         for sink in self.sinks {
             let message = match sink {
@@ -102,14 +102,14 @@ impl<'t> Change<'t> {
                 Sink::Anchor => topic::anchors(fact),
                 Sink::Webhook(_) => webhook::event(fact),
                 // It is kept in step by comparing.
-                Sink::Mlflow => None,
+                Sink::Registry(_) => None,
             };
             if let Some(Message { key, body }) = message {
                 self.prepare_cached("INSERT INTO outgoing (sink, key, body, at) VALUES (?1, ?2, ?3, ?4)")?
                     .execute(params![sink.name(), key, body, self.now_ms])?;
             }
         }
-        match mlflow::tags(fact) {
+        match tags::tags(fact) {
             Some(Tags { model, version, tags }) => Ok(mirror::tag(self, model, version, &tags)?),
             None => Ok(()),
         }

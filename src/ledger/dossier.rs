@@ -196,7 +196,7 @@ fn requesters(tx: &Connection, policy: &Policy, version: &str) -> rusqlite::Resu
         .query_map([policy.model.as_str(), version], |row| Ok(Requester { actor: row.get(0)?, to: row.get(1)? }))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     found.extend(registered::by(tx, &policy.model, version)?.map(|actor| Requester { actor, to: None }));
-    // What driftgate or MLflow did was requested by no person.
+    // What driftgate or the external registry did was requested by no person.
     Ok(found.into_iter().filter(|r| !OWN_ACTORS.contains(&r.actor.as_str())).collect())
 }
 

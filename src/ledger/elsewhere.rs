@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use driftgate_core::fact::External;
 use serde::{Deserialize, Serialize};
 
-/// A registered model as MLflow has it.
+/// Tags of a version that driftgate writes start so.
+const OURS: &str = "gate.";
+/// Tags of a version that hold an offline metric start so.
+const METRIC: &str = "metric.";
+
+/// A registered model as an external registry has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// `false`: MLflow has no such model, and the rest is empty.
+    /// Which registry that is.
+    pub of: External,
+    /// `false`: it has no such model, and the rest is empty.
     pub exists: bool,
     /// Alias to version.
     pub aliases: BTreeMap<String, String>,
@@ -17,13 +25,13 @@ pub struct Found {
     pub gone: Vec<String>,
 }
 
-/// A version as MLflow describes it. What comes from a tag is read from `driftgate.<name>`, else from `<name>`.
+/// A version as an external registry describes it. What comes from a tag is read from `driftgate.<name>`, else from `<name>`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundVersion {
     pub version: String,
     /// When it was made, ms: tells it from another of the same number.
     pub created_ms: Option<i64>,
-    /// `READY`, `PENDING_REGISTRATION` or `FAILED_REGISTRATION`.
+    /// Its own word: `READY`, `PENDING_REGISTRATION` or `FAILED_REGISTRATION` of MLflow.
     pub status: String,
     /// Where the model's files are.
     pub source: Option<String>,
@@ -45,7 +53,40 @@ pub struct FoundVersion {
     pub problems: Vec<String>,
 }
 
-/// A change of MLflow.
+impl FoundVersion {
+    /// A version by its tags. `offline` are metrics that are known of it otherwise, which tags replace.
+    #[must_use]
+    pub fn of_tags(tags: BTreeMap<String, String>, mut offline: BTreeMap<String, f64>) -> Self {
+        let tag = |name: &str| {
+            let named = tags.get(&format!("driftgate.{name}")).or_else(|| tags.get(name));
+            named.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        let mut problems = Vec::new();
+        for (key, value) in &tags {
+            let Some(name) = key.strip_prefix(METRIC).filter(|name| !name.is_empty()) else { continue };
+            if let Some(value) = value.trim().parse::<f64>().ok().filter(|value| value.is_finite()) {
+                offline.insert(name.to_owned(), value);
+            } else {
+                // Not what was measured either: the tag was meant to replace it.
+                offline.remove(name);
+                problems.push(format!("its tag {key:?} is not a number: {value:?}"));
+            }
+        }
+        Self {
+            snapshot: tag("snapshot"),
+            snapshot_sha256: tag("snapshot_sha256"),
+            artifact_sha256: tag("artifact_sha256"),
+            code_commit: tag("code_commit"),
+            baseline_version: tag("baseline_version"),
+            offline,
+            problems,
+            tags: tags.into_iter().filter(|(key, _)| key.starts_with(OURS)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A change of an external registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
@@ -66,7 +107,7 @@ pub enum Op {
     SetTags {
         model: String,
         version: String,
-        /// Key and value; both are cut to what MLflow takes.
+        /// Key and value; both are cut to what the registry takes.
         tags: Vec<(String, String)>,
         /// As above.
         #[serde(default)]

@@ -16,11 +16,10 @@ use super::mirror::{self, Due};
 use super::names::name;
 use super::versions::{add_version, reported_of};
 use driftgate_core::audit::event::{Event, Register, RegistryDrift};
-use driftgate_core::audit::names::MLFLOW;
-use driftgate_core::fact::Fact;
+use driftgate_core::fact::{External, Fact};
 use driftgate_core::promotion::evidence;
 
-/// A pointer that another client of MLflow moved.
+/// A pointer that another client of the external registry moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
     pub stage: String,
@@ -54,12 +53,12 @@ impl Embedded {
         self.write(now_ms, |change| {
             let mut followed = Followed::default();
             for version in &found.versions {
-                if take_version(change, model, version)? {
+                if take_version(change, found.of, model, version)? {
                     followed.anew.push(version.version.clone());
                 }
             }
             for version in &found.gone {
-                if anew::lose(change, model, version)? {
+                if anew::lose(change, found.of, model, version)? {
                     followed.lost.push(version.clone());
                 }
             }
@@ -93,7 +92,9 @@ impl Embedded {
                         mirror::forget(change, model, stage)?;
                         mirror::agrees(change, model, stage)?;
                     }
-                    Asks::Tell => followed.drifts.extend(tell_move(change, model, stage, place.known, place.there)?),
+                    Asks::Tell => {
+                        followed.drifts.extend(tell_move(change, found.of, (model, stage), place.known, place.there)?);
+                    }
                     Asks::Move { expected } => to_move.push((stage.clone(), expected.map(str::to_owned))),
                 }
             }
@@ -108,13 +109,13 @@ impl Embedded {
     /// A registry that fails.
     pub fn drifted(
         &self,
-        model: &str,
-        stage: &str,
+        of: External,
+        (model, stage): (&str, &str),
         expected: Option<&str>,
         found: Option<&str>,
         now_ms: i64,
     ) -> Result<Option<Drift>, RegistryError> {
-        self.write(now_ms, |change| tell_move(change, model, stage, expected, found))
+        self.write(now_ms, |change| tell_move(change, of, (model, stage), expected, found))
     }
 }
 
@@ -176,8 +177,8 @@ impl<'a> Place<'a> {
 /// in the status and no drift.
 fn tell_move(
     change: &Change<'_>,
-    model: &str,
-    stage: &str,
+    of: External,
+    (model, stage): (&str, &str),
     expected: Option<&str>,
     found: Option<&str>,
 ) -> Result<Option<Drift>, RegistryError> {
@@ -194,7 +195,7 @@ fn tell_move(
     }
     if let (None, Some(found)) = (&ours, found) {
         let reported = Event::Reported { kind: "stage".to_owned(), value: stage.into() };
-        change.audit(MLFLOW, (model, Some(found)), &reported)?;
+        change.audit(of.actor(), (model, Some(found)), &reported)?;
         return Ok(None);
     }
     let drift = RegistryDrift::Moved {
@@ -203,7 +204,7 @@ fn tell_move(
         found: found.map(str::to_owned),
         ours: ours.clone(),
     };
-    change.audit(MLFLOW, (model, ours.as_deref().or(found)), &Event::RegistryDrift(drift.clone()))?;
+    change.audit(of.actor(), (model, ours.as_deref().or(found)), &Event::RegistryDrift(drift.clone()))?;
     change.happened(&Fact::Drift { model, version: None, drift: &drift })?;
     Ok(Some(Drift { stage: stage.to_owned(), expected, found: found.map(str::to_owned) }))
 }
@@ -211,7 +212,7 @@ fn tell_move(
 /// Registers a version that appeared elsewhere, and writes down what is said of it there. One that was deleted
 /// there and made again is another version under the same number: it is reported, and not taken for the old one. Whether it
 /// is such a one.
-fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<bool, RegistryError> {
+fn take_version(change: &Change<'_>, of: External, model: &str, found: &FoundVersion) -> Result<bool, RegistryError> {
     let version = found.version.as_str();
     if name("the version", version).is_err() {
         return Ok(false);
@@ -224,17 +225,17 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     match known {
         Some(Some(known)) => match found.created_ms {
             Some(created) if created != known => {
-                anew::make_anew(change, model, version, (known, created))?;
+                anew::make_anew(change, of, (model, version), (known, created))?;
                 is_anew = true;
             }
-            _ => anew::find_again(change, model, version)?,
+            _ => anew::find_again(change, of, model, version)?,
         },
         Some(None) => {}
         None => {
-            add_version(change, model, version, MLFLOW)?;
+            add_version(change, model, version, of.actor())?;
             let (source, run_id) = (found.source.clone(), found.run_id.clone());
             let register = Register::Found { source, run_id, created_ms: found.created_ms };
-            change.audit(MLFLOW, (model, Some(version)), &Event::Register(register))?;
+            change.audit(of.actor(), (model, Some(version)), &Event::Register(register))?;
         }
     }
     change
@@ -243,7 +244,7 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
              WHERE model = ?1 AND version = ?2",
         )?
         .execute(params![model, version, found.created_ms])?;
-    report(change, model, found)?;
+    report(change, of, model, found)?;
     Ok(is_anew)
 }
 
@@ -251,8 +252,8 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
 /// baseline, whatever happens to the tags.
 const FIRST_STAYS: [&str; 2] = ["snapshot", "snapshot_sha256"];
 
-/// Writes down what MLflow says of a version. It is shown beside what was said here, and counts for nothing.
-fn report(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), RegistryError> {
+/// Writes down what the external registry says of a version. It is shown beside what was said here, and counts for nothing.
+fn report(change: &Change<'_>, of: External, model: &str, found: &FoundVersion) -> Result<(), RegistryError> {
     let version = found.version.as_str();
     let text = |kind, value: &Option<String>| Some((kind, json!(value.as_ref()?)));
     let said = [
@@ -270,7 +271,7 @@ fn report(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), 
             continue;
         }
         let reported = Event::Reported { kind: kind.to_owned(), value: value.clone() };
-        change.audit(MLFLOW, (model, Some(version)), &reported)?;
+        change.audit(of.actor(), (model, Some(version)), &reported)?;
         change
             .prepare_cached(
                 "INSERT OR REPLACE INTO reported (model, version, kind, value, at) VALUES (?1, ?2, ?3, ?4, ?5)",

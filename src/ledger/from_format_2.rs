@@ -9,7 +9,7 @@ use super::elsewhere::Op;
 use super::error::RegistryError;
 use super::mirror::{changed, tag};
 use super::versions::{version_row, with_state};
-use driftgate_core::fact::mlflow;
+use driftgate_core::fact::tags;
 use driftgate_core::promotion::version::VersionRecord;
 
 /// Fills the tables of a registry that had a queue instead: from its blocks, approvals and audit log, and from what the
@@ -25,11 +25,11 @@ pub(super) fn fill(tx: &Connection) -> Result<(), RegistryError> {
     }
     for VersionRecord { model, version, blocks, .. } in all_versions(tx)? {
         for block in blocks {
-            tag(tx, &model, &version, &mlflow::block_tags(&block.group, "block", &block.reasons, &block.since))?;
+            tag(tx, &model, &version, &tags::block_tags(&block.group, "block", &block.reasons, &block.since))?;
         }
         let approvals = approvals_of(tx, &model, &version)?;
         for approval in &approvals {
-            tag(tx, &model, &version, &[mlflow::approvals_tag(&approval.to, &approvals)])?;
+            tag(tx, &model, &version, &[tags::approvals_tag(&approval.to, &approvals)])?;
         }
     }
     for text in bodies("SELECT body FROM outgoing WHERE sink = 'mlflow' ORDER BY id")? {
@@ -65,7 +65,7 @@ fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
         "rollback" => {
             if let (Some(to), Some(ts)) = (text(payload, "to"), text(payload, "ts")) {
                 let reason = text(payload, "reason").unwrap_or_default();
-                tag(tx, &model, &version, &[mlflow::rollback_tag(&version, Some(&to), &reason, &ts)])?;
+                tag(tx, &model, &version, &[tags::rollback_tag(&version, Some(&to), &reason, &ts)])?;
             }
         }
         "gate" => {
@@ -74,7 +74,7 @@ fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
                 let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
                 let policy = text(payload, "policy_sha256").unwrap_or_default();
                 let decided_at = text(record, "ts").unwrap_or_default();
-                tag(tx, &model, &version, &mlflow::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
+                tag(tx, &model, &version, &tags::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
             }
         }
         _ => {}

@@ -1,5 +1,5 @@
-//! Which version a number stands for. MLflow gives the number of a deleted version to another: what was attached, approved,
-//! judged and moved was the deleted one's. A version that MLflow lost cannot be promoted until it is back.
+//! Which version a number stands for. An external registry may give the number of a deleted version to another: what was attached, approved,
+//! judged and moved was the deleted one's. A version that it lost cannot be promoted until it is back.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Problem {
 }
 
 impl Embedded {
-    /// Where MLflow says something else of a model (of all for `None`): pointers that stand for nothing any more, aliases
+    /// Where the external registry says something else of a model (of all for `None`): pointers that stand for nothing any more, aliases
     /// that others moved or took away there, versions that were deleted there.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Embedded {
         })
     }
 
-    /// Versions of a model that MLflow had when it was last asked.
+    /// Versions of a model that the external registry had when it was last asked.
     ///
     /// # Errors
     /// A registry that fails.
@@ -145,14 +145,14 @@ fn moved(tx: &Connection, model: Option<&str>) -> rusqlite::Result<Vec<Problem>>
             (Some(ours), there) => {
                 let there = there.as_ref().map_or("nothing".to_owned(), |v| format!("version {v}"));
                 let detail = format!(
-                    "{stage} stands on version {ours}; somebody moved its alias in MLflow, where it stands on {there}: put it \
+                    "{stage} stands on version {ours}; somebody moved its alias in the external registry, where it stands on {there}: put it \
                      back there, or promote by the gate"
                 );
                 ("registry_drift", detail)
             }
             (None, Some(there)) => {
                 let detail = format!(
-                    "MLflow says that {stage} stands on version {there}; nobody who may has said so here, so that it is no \
+                    "the external registry says that {stage} stands on version {there}; nobody who may has said so here, so that it is no \
                      {stage} version and no target of a rollback"
                 );
                 (UNCONFIRMED, detail)
@@ -164,7 +164,7 @@ fn moved(tx: &Connection, model: Option<&str>) -> rusqlite::Result<Vec<Problem>>
     rows.filter_map(Result::transpose).collect()
 }
 
-/// When the version was made that took a deleted one's number (ms, by MLflow's clock): windows that ended by then were the
+/// When the version was made that took a deleted one's number (ms, by the external registry's clock): windows that ended by then were the
 /// deleted one's.
 pub(super) fn made_anew(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<i64>> {
     let anew: Option<Option<i64>> = tx
@@ -174,7 +174,7 @@ pub(super) fn made_anew(tx: &Connection, model: &str, version: &str) -> rusqlite
     Ok(anew.flatten())
 }
 
-/// Why nothing is promoted to or rolled back to a version, if MLflow lost it.
+/// Why nothing is promoted to or rolled back to a version, if the external registry lost it.
 pub(super) fn lost(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<String>> {
     let at: Option<Option<i64>> = tx
         .prepare_cached("SELECT lost_at FROM versions WHERE model = ?1 AND version = ?2")?
@@ -185,7 +185,7 @@ pub(super) fn lost(tx: &Connection, model: &str, version: &str) -> rusqlite::Res
 
 fn lost_sentence(model: &str, version: &str, at: i64) -> String {
     format!(
-        "registry_drift: MLflow has no version {version:?} of {model:?} any more (noticed {}): it was deleted there; \
+        "registry_drift: the external registry has no version {version:?} of {model:?} any more (noticed {}): it was deleted there; \
          register it there again, or choose another version",
         utc(at)
     )

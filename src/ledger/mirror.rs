@@ -1,6 +1,6 @@
-//! What MLflow shall say: the pointers of the ledger as aliases, and the tags of each version. Both are state, written with the
+//! What the external registry shall say: the pointers of the ledger as aliases, and the tags of each version. Both are state, written with the
 //! change that they follow from; the mirror compares them with what is there, as often as it takes. A
-//! version that MLflow does not have yet gets what is due to it once it is registered there.
+//! version that it does not have yet gets what is due to it once it is registered there.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::elsewhere::{Found, FoundVersion, Op};
 use super::error::RegistryError;
-use driftgate_core::fact::mlflow;
 
-/// What is to be written to MLflow, and what cannot be yet.
+/// What is to be written to the external registry, and what cannot be yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Each may be carried out any number of times.
     pub ops: Vec<Op>,
-    /// Versions that MLflow does not have: their pointers and tags wait.
+    /// Versions that it does not have: their pointers and tags wait.
     pub unregistered: Vec<String>,
 }
 
-/// Notes that a model has a change that MLflow is to get.
+/// Notes that a model has a change that the external registry is to get.
 pub(super) fn changed(tx: &Connection, model: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO mirror (model, changed, settled) VALUES (?1, 1, 0)
@@ -58,7 +57,7 @@ pub(super) fn being_written(tx: &Connection, model: &str) -> rusqlite::Result<BT
     pairs(tx, "SELECT alias, version FROM mirror_writes WHERE model = ?1", model)
 }
 
-/// Where each alias of a model stood in MLflow when we last wrote or saw it.
+/// Where each alias of a model stood in the external registry when we last wrote or saw it.
 pub(super) fn last_seen(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
     pairs(tx, "SELECT alias, version FROM mirrored WHERE model = ?1", model)
 }
@@ -122,7 +121,7 @@ pub(super) fn stood_before(tx: &Connection, model: &str, stage: &str) -> rusqlit
     Ok(from.flatten())
 }
 
-/// What of a model differs in MLflow: `aliases` are those to move there, with where they are expected to stand.
+/// What of a model differs in the external registry: `aliases` are those to move there, with where they are expected to stand.
 pub(super) fn due(
     tx: &Connection,
     model: &str,
@@ -130,7 +129,7 @@ pub(super) fn due(
     aliases: Vec<(String, Option<String>)>,
 ) -> rusqlite::Result<Due> {
     let there: BTreeMap<&str, &FoundVersion> = found.versions.iter().map(|v| (v.version.as_str(), v)).collect();
-    let mut due = Due::default();
+    let (of, mut due) = (found.of, Due::default());
     let wanted = pointers(tx, model)?;
     for (alias, expected) in aliases {
         let Some(version) = wanted.get(&alias) else { continue };
@@ -148,7 +147,7 @@ pub(super) fn due(
     for (version, tags) in wanted_tags(tx, model)? {
         match there.get(version.as_str()) {
             Some(found) => {
-                let tags = mlflow::differing(&found.tags, tags);
+                let tags = of.differing(&found.tags, tags);
                 if !tags.is_empty() {
                     due.ops.push(Op::SetTags { model: model.to_owned(), version, tags, created_ms: found.created_ms });
                 }

@@ -23,7 +23,7 @@ impl Embedded {
         })
     }
 
-    /// How many things wait, by sink: records and posts, and models with changes that MLflow does not have.
+    /// How many things wait, by sink: records and posts, and models with changes that the external registry does not have.
     ///
     /// # Errors
     /// A registry that fails.
@@ -33,7 +33,7 @@ impl Embedded {
                 .prepare_cached("SELECT sink, count(*) FROM outgoing GROUP BY sink ORDER BY sink")?
                 .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
                 .collect::<Result<_, _>>()?;
-            waiting.extend(self.undelivered_to_mlflow(tx)?);
+            waiting.extend(self.undelivered_to_registry(tx)?);
             waiting.sort();
             Ok(waiting)
         })
@@ -53,7 +53,7 @@ impl Embedded {
         })
     }
 
-    /// Models with a change that MLflow does not have yet, with the number of the change.
+    /// Models with a change that the external registry does not have yet, with the number of the change.
     ///
     /// # Errors
     /// A registry that fails.
@@ -65,7 +65,7 @@ impl Embedded {
         })
     }
 
-    /// MLflow says what it shall of a model, up to a change; later ones are still due.
+    /// The external registry says what it shall of a model, up to a change; later ones are still due.
     ///
     /// # Errors
     /// A registry that fails.
@@ -78,7 +78,7 @@ impl Embedded {
         })
     }
 
-    /// An alias is about to be moved in MLflow: if it is there afterwards, it was moved by us.
+    /// An alias is about to be moved in the external registry: if it is there afterwards, it was moved by us.
     ///
     /// # Errors
     /// A registry that fails.
@@ -91,7 +91,7 @@ impl Embedded {
         })
     }
 
-    /// The version that an alias is on in MLflow now that we moved it.
+    /// The version that an alias is on there now that we moved it.
     ///
     /// # Errors
     /// A registry that fails.
@@ -99,14 +99,13 @@ impl Embedded {
         self.write(0, |change| mirror::mirrored(change, model, alias, version))
     }
 
-    /// Models with something that MLflow does not have yet, where there is an MLflow.
-    fn undelivered_to_mlflow(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
-        if !self.sinks.contains(&Sink::Mlflow) {
-            return Ok(None);
-        }
+    /// Models with something that the external registry does not have yet, where there is one.
+    fn undelivered_to_registry(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
+        let external = self.sinks.iter().find(|sink| matches!(sink, Sink::Registry(_)));
+        let Some(external) = external else { return Ok(None) };
         let count: i64 = tx
             .prepare_cached("SELECT count(*) FROM mirror WHERE changed > settled")?
             .query_row([], |row| row.get(0))?;
-        Ok((count > 0).then(|| (Sink::Mlflow.name(), count.cast_unsigned())))
+        Ok((count > 0).then(|| (external.name(), count.cast_unsigned())))
     }
 }

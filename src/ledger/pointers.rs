@@ -30,7 +30,7 @@ pub(super) fn standing(tx: &Connection, model: &str, stage: &str) -> rusqlite::R
         .optional()
 }
 
-/// Whether a pointer is void: on a number that MLflow gave to another version, or where no caller with the right put it. It
+/// Whether a pointer is void: on a number that the external registry gave to another version, or where no caller with the right put it. It
 /// still keeps its place from being taken without a gate.
 pub(super) fn is_void(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached("SELECT 1 FROM lost_stages WHERE model = ?1 AND stage = ?2")?.exists([model, stage])
@@ -66,7 +66,7 @@ pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Re
 }
 
 /// Moves a pointer onto a version that is there and writes it down; `None` if it is there already. None of ours goes onto
-/// a version that MLflow lost.
+/// a version that the external registry lost.
 /// Promoting a version that is new to prod ends the model's freeze.
 pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
     let &Move { model, stage, to, actor, reason, rollback } = new;
@@ -205,8 +205,8 @@ fn stage_move(row: &Row<'_>) -> rusqlite::Result<StageMove> {
 }
 
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and
-/// no rollback of it was ever applied, not even one that found no version to go back to. MLflow still has it. It came to
-/// prod by its gate, or by a caller who may put it there; a move that was made in MLflow makes nothing stable.
+/// no rollback of it was ever applied, not even one that found no version to go back to. The external registry still has it. It came to
+/// prod by its gate, or by a caller who may put it there; a move that was made in the external registry makes nothing stable.
 pub(super) fn last_stable(tx: &Connection, model: &str, failing: &str) -> rusqlite::Result<Option<String>> {
     last_stable_but(tx, model, &[failing, failing])
 }
@@ -281,7 +281,7 @@ pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> ru
         .collect::<Result<_, _>>()?;
     let mut caution = format!("it is blocked itself by {}", against.join(", "));
     if identity::lost(tx, model, &current)?.is_some() {
-        "MLflow does not have it any more".clone_into(&mut caution);
+        "the external registry does not have it any more".clone_into(&mut caution);
         against.push(caution.clone());
     } else if is_void(tx, model, PROD)? {
         "nobody who may has put it there, or its number is another version's since".clone_into(&mut caution);

@@ -55,7 +55,7 @@ pub struct Promotion {
 impl Embedded {
     /// Registers a version with its evidence, and promotes it by the transitions that need no approval. A stage that
     /// transitions lead to is given here only while no caller ever put a version there; afterwards it takes a
-    /// promotion, whatever becomes of the pointer in MLflow.
+    /// promotion, whatever becomes of the pointer in the external registry.
     ///
     /// # Errors
     /// As `register` and `attach`, and a stage that is taken.

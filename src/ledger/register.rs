@@ -93,11 +93,11 @@ pub(super) fn register(
     let taken_over = registered::take_over(tx, model, version, actor)?;
     fill(tx, registration)?;
     let new = record(tx, model, version)?.unwrap_or_default();
-    // Also where MLflow or a signal had brought all of it: whose wish it is counts among who may approve.
+    // Also where the external registry or a signal had brought all of it: whose wish it is counts among who may approve.
     if taken_over || old.as_ref() != Some(&new) {
         let given = Register::Given(Registered::new(registration, new.differing()));
         tx.audit(actor, (model, Some(version)), &Event::Register(given))?;
-        // Counted against what MLflow named so far.
+        // Counted against what the external registry named so far.
         if old.as_ref().is_some_and(|old| old.snapshot_in_use() != new.snapshot_in_use()) {
             identity::replace_snapshot(tx, model, version)?;
         }

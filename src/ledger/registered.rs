@@ -34,16 +34,13 @@ pub(super) fn by(tx: &Connection, model: &str, version: &str) -> rusqlite::Resul
         .optional()
 }
 
-/// A version that a signal or MLflow brought here was registered by a caller; returns whether that is new.
+/// A version that a signal or the external registry brought here was registered by a caller; returns whether that is new.
 pub(super) fn take_over(tx: &Connection, model: &str, version: &str, actor: &str) -> rusqlite::Result<bool> {
-    if OWN_ACTORS.contains(&actor) {
+    let was_brought = by(tx, model, version)?.is_some_and(|by| OWN_ACTORS.contains(&by.as_str()));
+    if OWN_ACTORS.contains(&actor) || !was_brought {
         return Ok(false);
     }
-    let changed = tx
-        .prepare_cached(
-            "UPDATE versions SET registered_by = ?3
-             WHERE model = ?1 AND version = ?2 AND registered_by IN (?4, ?5)",
-        )?
-        .execute(params![model, version, actor, OWN_ACTORS[0], OWN_ACTORS[1]])?;
-    Ok(changed > 0)
+    tx.prepare_cached("UPDATE versions SET registered_by = ?3 WHERE model = ?1 AND version = ?2")?
+        .execute([model, version, actor])?;
+    Ok(true)
 }

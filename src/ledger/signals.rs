@@ -76,7 +76,7 @@ fn outcome(tx: &Change<'_>, signal: &Signal) -> Result<(i64, Applied), RegistryE
         _ if identity::made_anew(tx, &signal.model, &signal.version)?.is_some_and(|anew| ts_ms <= anew) => {
             let version = &signal.version;
             Applied::Ignored(format!(
-                "version {version:?} was made anew in MLflow since: its window was a deleted one's"
+                "version {version:?} was made anew in the external registry since: its window was a deleted one's"
             ))
         }
         Action::Block | Action::Clear => block_or_clear(tx, signal, ts_ms)?,

@@ -16,6 +16,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::*;
+use driftgate_core::fact::External;
 use driftgate_core::judge::verdict::{Action, Signal};
 use driftgate_core::policy::{Policy, parse};
 use driftgate_core::promotion::PROD;
@@ -177,7 +178,7 @@ fn registering_again_after_a_rollback_does_not_promote_again() {
 fn a_pointer_stays_that_somebody_takes_away_in_mlflow() {
     let registry = with_prod(&["1", "2"]);
     let new = Registration { stage: Some(PROD.into()), ..plain("2") };
-    let drift = registry.drifted("m", PROD, Some("2"), None, 5).unwrap().unwrap();
+    let drift = registry.drifted(External::Mlflow, ("m", PROD), Some("2"), None, 5).unwrap().unwrap();
     assert_eq!((drift.expected.as_deref(), drift.found), (Some("2"), None));
     assert_eq!(prod(&registry).as_deref(), Some("2"));
     let problem = registry.problems(Some("m")).unwrap().remove(0);

@@ -129,7 +129,7 @@ pub(super) fn with_state(tx: &Connection, mut record: VersionRecord) -> rusqlite
     Ok(record)
 }
 
-/// What MLflow says of a version, by kind.
+/// What the external registry says of a version, by kind.
 pub(super) fn reported_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Value>> {
     tx.prepare_cached("SELECT kind, value FROM reported WHERE model = ?1 AND version = ?2")?
         .query_map([model, version], |row| Ok((row.get(0)?, value(row.get(1)?))))?

@@ -317,9 +317,9 @@ fn outlets(view: &View) -> Vec<Problem> {
         model: Some(model.clone()),
         version: None,
         problem: format!(
-            "{n} versions with stages or blocks here are not registered in MLflow, which is not told of them"
+            "{n} versions with stages or blocks here are not registered in the external registry, which is not told of them"
         ),
-        next: Some("register them in MLflow: it is told then".to_owned()),
+        next: Some("register them there: it is told then".to_owned()),
     });
     dropped.chain(unregistered).collect()
 }

@@ -63,7 +63,7 @@ impl Found<'_> {
         all
     }
 
-    /// MLflow has aliases for other ends, too: those that nobody named here are a problem where the policy names them.
+    /// The external registry has aliases for other ends, too: those that nobody named here are a problem where the policy names them.
     fn concerns(&self, lost: &ledger::Problem) -> bool {
         let stage = lost.stage.as_deref().unwrap_or(PROD);
         let transitions = &self.seen.policy.transitions;
@@ -80,12 +80,12 @@ impl Found<'_> {
         let severity = if is_prod { Severity::Production } else { Severity::Candidate };
         let next = match (stage, version) {
             (Some(_), Some(_)) if *kind != UNCONFIRMED => {
-                "put the alias back in MLflow, or promote a version by its gate".to_owned()
+                "put the alias back in the external registry, or promote a version by its gate".to_owned()
             }
             (Some(stage), Some(version)) => {
                 format!("driftgate register {} {} --stage {}", quoted(self.model), quoted(version), quoted(stage))
             }
-            _ => "register the version in MLflow again, or promote another".to_owned(),
+            _ => "register the version there again, or promote another".to_owned(),
         };
         self.problem(severity, version.as_deref(), format!("{kind} since {since}: {detail}"), next)
     }

@@ -262,7 +262,7 @@ fn the_daemons_own_problems_come_in_order() {
             (Severity::Refused, "3 messages wait for webhook: it does not take them"),
             (
                 Severity::Candidate,
-                "1 versions with stages or blocks here are not registered in MLflow, which is not told of them"
+                "1 versions with stages or blocks here are not registered in the external registry, which is not told of them"
             ),
             (
                 Severity::Partial,

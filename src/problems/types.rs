@@ -56,7 +56,7 @@ pub struct ModelFacts {
     /// The last rollout, under way or ended.
     pub rollout: Option<State>,
     pub pending: Option<PendingRollback>,
-    /// What the registry elsewhere (MLflow) lost: versions, and pointers that were taken away.
+    /// What the external registry lost: versions, and pointers that were taken away.
     pub lost: Vec<ledger::Problem>,
     /// The last move of the pointer prod.
     pub last_prod_move: Option<StageMove>,

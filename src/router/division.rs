@@ -27,6 +27,8 @@ pub struct Weight {
     pub otherwise: f64,
     /// What must still be there when the number is replaced, by path.
     pub beside: Vec<(String, Value)>,
+    /// It is where taking the mirror away will put it, with the weight `found`.
+    pub is_mirrored: bool,
 }
 
 impl Weight {
@@ -35,6 +37,9 @@ impl Weight {
     }
 
     fn set(&self, weight: f64, patch: &mut Vec<Value>) {
+        if self.is_mirrored && self.found == Some(weight) {
+            return;
+        }
         for (path, value) in &self.beside {
             patch.push(json!({"op": "test", "path": path, "value": value}));
         }

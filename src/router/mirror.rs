@@ -12,10 +12,23 @@ pub enum Mirror {
     GatewayApi,
     /// `mirror` and `mirrorPercentage` of an HTTP route of Istio.
     Istio,
+    /// `spec.mirror` of an experiment of Seldon Core 2, to which the candidate moves.
+    Seldon,
+}
+
+/// Where an experiment has its candidates, and its mirror.
+pub const CANDIDATES: &str = "/spec/candidates";
+const MIRROR: &str = "/spec/mirror";
+
+/// What a candidate of an experiment is once the mirror to it was taken away.
+#[must_use]
+pub fn candidate(name: &str) -> Value {
+    json!({"name": name, "weight": 0})
 }
 
 impl Mirror {
     /// What makes each rule of a division mirror to the candidate's backend, or mirror to it no more; nothing where they do so already.
+    /// A mirror is set after the weights are, and taken away before.
     #[must_use]
     pub fn operations(self, object: &Value, division: &Division, is_on: bool) -> Vec<Value> {
         let mut operations = Vec::new();
@@ -23,10 +36,15 @@ impl Mirror {
             // `/spec/rules/0/backendRefs/1/weight`
             let Some(at) = pair.canary.path.strip_suffix("/weight") else { continue };
             let rule = at.rsplitn(3, '/').nth(2).unwrap_or_default();
+            if let Self::Seldon = self {
+                seldon(object, at, pair.canary.is_mirrored, is_on, &mut operations);
+                continue;
+            }
             let Some(backend) = object.pointer(at) else { continue };
             match self {
                 Self::GatewayApi => gateway_api(object, rule, backend, is_on, &mut operations),
                 Self::Istio => istio(object, rule, backend, is_on, &mut operations),
+                Self::Seldon => {}
             }
         }
         operations
@@ -79,6 +97,26 @@ fn istio(object: &Value, rule: &str, backend: &Value, is_on: bool, operations: &
             if object.pointer(&share).is_some() {
                 operations.push(json!({"op": "remove", "path": share}));
             }
+        }
+        (true, true) | (false, false) => {}
+    }
+}
+
+/// `at` is the candidate's place among the candidates, or the one that it will have there.
+fn seldon(object: &Value, at: &str, is_mirrored: bool, is_on: bool, operations: &mut Vec<Value>) {
+    match (is_mirrored, is_on) {
+        (false, true) => {
+            let Some(name) = object.pointer(&format!("{at}/name")) else { return };
+            operations.push(json!({"op": "test", "path": format!("{at}/name"), "value": name}));
+            operations.push(json!({"op": "remove", "path": at}));
+            operations.push(json!({"op": "add", "path": MIRROR, "value": {"name": name, "percent": 100}}));
+        }
+        (true, false) => {
+            let Some(name) = object.pointer(&format!("{MIRROR}/name")) else { return };
+            operations.push(json!({"op": "test", "path": format!("{MIRROR}/name"), "value": name}));
+            operations.push(json!({"op": "remove", "path": MIRROR}));
+            let back = candidate(name.as_str().unwrap_or_default());
+            operations.push(json!({"op": "add", "path": format!("{CANDIDATES}/-"), "value": back}));
         }
         (true, true) | (false, false) => {}
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::division::{Division, Pair, Weight};
 use super::error::RouterError;
-use super::mirror::Mirror;
+use super::mirror::{self, Mirror};
 use driftgate_core::policy::Router;
 use driftgate_core::policy::traffic::{Backends, ObjectName, in_names};
 use driftgate_core::rollout::State;
@@ -70,7 +70,8 @@ impl Target {
         match self.divides {
             Divides::GatewayApi { .. } => Some(Mirror::GatewayApi),
             Divides::Istio { .. } => Some(Mirror::Istio),
-            Divides::Knative | Divides::Canary { .. } | Divides::Seldon { .. } => None,
+            Divides::Seldon { .. } => Some(Mirror::Seldon),
+            Divides::Knative | Divides::Canary { .. } => None,
         }
     }
 
@@ -102,16 +103,7 @@ impl Target {
             }
             Divides::Knative => Ok(vec![knative(object)]),
             Divides::Canary { predictor } => canary(object, predictor),
-            Divides::Seldon { backends } => {
-                let candidates = object.pointer("/spec/candidates").and_then(Value::as_array);
-                let named = |backend: &Value| backend.get("name").and_then(Value::as_str).map(str::to_owned);
-                let list = candidates.map_or(&[][..], Vec::as_slice);
-                match pair("/spec/candidates", list, backends, 0.0, &named, &["/name"]) {
-                    Ok(Some(pair)) => Ok(vec![pair]),
-                    Ok(None) => Err(lacks(backends, &[("spec.candidates".to_owned(), names(list, &named))])),
-                    Err(found) => Err(found),
-                }
-            }
+            Divides::Seldon { backends } => seldon(object, backends).map(|pair| vec![pair]),
         };
         let pairs = pairs.map_err(|found| RouterError::Unlike { router: self.router.clone(), found })?;
         Ok(Division { pairs })
@@ -202,6 +194,7 @@ fn pair(
             .iter()
             .filter_map(|field| Some((format!("{path}/{at}{field}"), backend.pointer(field)?.clone())))
             .collect(),
+        is_mirrored: false,
     };
     let (mut stable, mut canary, mut others) = (None, None, Vec::new());
     for (at, backend) in list.iter().enumerate() {
@@ -246,11 +239,27 @@ fn lacks(backends: &Backends, seen: &[(String, Vec<String>)]) -> String {
     )
 }
 
+/// The candidates of an experiment. None of them may be its mirror, too: what is mirrored to is read as the candidate that it becomes when
+/// the mirror is taken away.
+fn seldon(object: &Value, backends: &Backends) -> Result<Pair, String> {
+    let named = |backend: &Value| backend.get("name").and_then(Value::as_str).map(str::to_owned);
+    let candidates = object.pointer(mirror::CANDIDATES).and_then(Value::as_array);
+    let mut list = candidates.cloned().unwrap_or_default();
+    let is_mirrored = object.pointer("/spec/mirror/name").and_then(Value::as_str) == Some(&backends.canary);
+    if is_mirrored {
+        list.push(mirror::candidate(&backends.canary));
+    }
+    let found = pair(mirror::CANDIDATES, &list, backends, 0.0, &named, &["/name"])?;
+    let lacks = || lacks(backends, &[("spec.candidates".to_owned(), names(&list, &named))]);
+    let Pair { stable, canary } = found.ok_or_else(lacks)?;
+    Ok(Pair { stable, canary: Weight { is_mirrored, ..canary } })
+}
+
 /// The share of the latest revision; without it, that gets everything.
 fn knative(object: &Value) -> Pair {
     let path = "/spec/predictor/canaryTrafficPercent";
     let found = object.pointer(path).and_then(Value::as_f64);
-    let canary = Weight { path: path.to_owned(), found, otherwise: 100.0, beside: Vec::new() };
+    let canary = Weight { path: path.to_owned(), found, otherwise: 100.0, beside: Vec::new(), is_mirrored: false };
     Pair { stable: None, canary }
 }
 
@@ -270,6 +279,7 @@ fn canary(object: &Value, predictor: &str) -> Result<Vec<Pair>, String> {
         otherwise: 0.0,
         beside: vec![(format!("{path}/predictor/name"), Value::String(predictor.to_owned()))],
         path: format!("{path}/trafficPercent"),
+        is_mirrored: false,
     };
     Ok(vec![Pair { stable: None, canary }])
 }

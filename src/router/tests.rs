@@ -190,7 +190,10 @@ fn a_mirror_is_set_and_taken_away_and_others_stay() {
     let service = json!({"spec": {"http": [{"route": [to("fraud-6", 1), to("fraud-7", 0)]}]}});
     let gateway = Router::GatewayApi { object: object(), is_grpc: false, rule: None, backends: self::backends() };
     let istio = Router::Istio { object: object(), route: None, host: None, backends: self::backends() };
-    for (router, before) in [(gateway, route), (istio, service)] {
+    let seldon = Router::Seldon { object: object(), backends: self::backends() };
+    let experiment =
+        json!({"spec": {"candidates": [{"name": "fraud-6", "weight": 1}, {"name": "fraud-7", "weight": 0}]}});
+    for (router, before) in [(gateway, route), (istio, service), (seldon, experiment)] {
         let target = target(&router);
         let mirror = target.mirror().unwrap();
         let operations = |object: &Value, is_on| mirror.operations(object, &target.division(object).unwrap(), is_on);
@@ -206,6 +209,30 @@ fn a_mirror_is_set_and_taken_away_and_others_stay() {
         assert_eq!(off, before);
     }
     assert!(target(&Router::Kserve { object: object(), predictor: None }).mirror().is_none());
+}
+
+#[test]
+fn the_mirror_of_an_experiment_is_no_candidate_and_becomes_one_with_its_weight() {
+    let target = target(&Router::Seldon { object: object(), backends: backends() });
+    let mirror = target.mirror().unwrap();
+    let candidates = json!([{"name": "fraud-7", "weight": 0}, {"name": "fraud-6", "weight": 100}]);
+    let object = json!({"spec": {"default": "fraud-6", "candidates": candidates}});
+    let of = |object: &Value| target.division(object).unwrap();
+
+    let set = [of(&object).patch(0.0), mirror.operations(&object, &of(&object), true)].concat();
+    let on = patched(&object, &set.into());
+    assert_eq!(on["spec"]["candidates"], json!([{"name": "fraud-6", "weight": 100}]));
+    assert_eq!(on["spec"]["mirror"], json!({"name": "fraud-7", "percent": 100}));
+    assert_eq!(of(&on).percent(), Some(0.0));
+    // What is set to what it has touches the other one alone.
+    assert_eq!(patched(&on, &of(&on).patch(0.0).into()), on);
+
+    let taken_away = [mirror.operations(&on, &of(&on), false), of(&on).patch(10.0)].concat();
+    let off = patched(&on, &taken_away.into());
+    assert_eq!(
+        off["spec"],
+        json!({"default": "fraud-6", "candidates": [{"name": "fraud-6", "weight": 90}, {"name": "fraud-7", "weight": 10}]})
+    );
 }
 
 #[test]

@@ -78,8 +78,8 @@ impl Turn<'_> {
                 if self.mirrored && !mirror.is_empty() {
                     self.learn(Learnt::Mirrored(true))?;
                 }
-                let mut operations = division.patch(percent);
-                operations.extend(mirror);
+                let weights = division.patch(percent);
+                let operations = if self.mirrored { [weights, mirror].concat() } else { [mirror, weights].concat() };
                 if !cluster.patch(name, &target.path, &operations.into())? {
                     return Ok(Outcome::Again);
                 }

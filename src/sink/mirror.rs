@@ -1,5 +1,5 @@
-//! Keeps MLflow in step with the registry: reads what is there, takes over what others changed, and writes what differs
-//! from what shall be; again and again, so that nothing is lost while MLflow is away or has no such version yet. One thread.
+//! Keeps an external registry in step with ours: reads what is there, takes over what others changed, and writes what differs
+//! from what shall be; again and again, so that nothing is lost while it is away or has no such version yet. One thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, Followed, Op, RegistryError, Sink};
-use crate::sink::mlflow::client::Mlflow;
-use crate::sink::mlflow::ops::{self, Delivered};
-use crate::sink::mlflow::{MlflowError, RunCache, pull};
-use crate::telemetry::events::delivery::{AliasMoved, MlflowBehind, MlflowRefused, RegistryDrift};
+use crate::sink::external::{Delivered, ExternalError, ExternalRegistry};
+use crate::telemetry::events::delivery::{AliasMoved, ExternalBehind, ExternalRefused, RegistryDrift};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -21,9 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// One MLflow.
+/// The way to one of them.
 pub struct Mirror {
-    pub client: Mlflow,
+    pub external: Box<dyn ExternalRegistry>,
     /// How often it is asked what others changed.
     pub every: Duration,
     /// The models that have a policy.
@@ -36,7 +34,7 @@ pub struct Mirror {
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
-    Mlflow(#[from] MlflowError),
+    External(#[from] ExternalError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
@@ -44,8 +42,7 @@ enum Failed {
 /// What the thread remembers.
 #[derive(Default)]
 struct Memory {
-    runs: RunCache,
-    /// What MLflow refuses for good: said and counted once.
+    /// What it refuses for good: said and counted once.
     refused: BTreeSet<String>,
     failures: u32,
 }
@@ -56,14 +53,15 @@ impl Mirror {
     /// # Errors
     /// No thread can be started.
     pub fn start(self, stop: impl Fn() -> bool + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
-        thread::Builder::new().name("mirror-mlflow".into()).spawn(move || self.run(&stop))
+        thread::Builder::new().name(format!("mirror-{}", self.external.of().actor())).spawn(move || self.run(&stop))
     }
 
-    fn run(self, stop: &dyn Fn() -> bool) {
+    fn run(mut self, stop: &dyn Fn() -> bool) {
         let mut memory = Memory::default();
         let mut due = Instant::now();
         let mut not_before = due;
-        let part = Part::Sink(Sink::Mlflow.name());
+        let name = self.external.of().name();
+        let part = Part::Sink(Sink::Registry(self.external.of()).name());
         while !stop() {
             let now = Instant::now();
             if now >= not_before {
@@ -76,7 +74,7 @@ impl Mirror {
                     }
                     Ok(_) => {}
                     Err(e) => {
-                        MlflowBehind { failures: memory.failures, error: &e.to_string() }.emit();
+                        ExternalBehind { name, failures: memory.failures, error: &e.to_string() }.emit();
                         self.view.fails(part.clone(), e.to_string());
                         not_before = now + PAUSE.saturating_mul(1 << memory.failures.min(6)).min(LONGEST_PAUSE);
                         memory.failures = memory.failures.saturating_add(1);
@@ -90,7 +88,7 @@ impl Mirror {
         }
     }
 
-    /// The models to look at, with the change of each that MLflow gets with this look: all of them, or those that changed.
+    /// The models to look at, with the change of each that the external registry gets with this look: all of them, or those that changed.
     fn models(&self, all: bool) -> Result<BTreeMap<String, i64>, Failed> {
         let mut models: BTreeMap<String, i64> = self.registry.unsettled()?.into_iter().collect();
         if all {
@@ -103,7 +101,7 @@ impl Mirror {
 
     /// Looks at every model; what fails of one does not hold up the others. Whether there were any.
     fn round(
-        &self,
+        &mut self,
         models: &BTreeMap<String, i64>,
         memory: &mut Memory,
         stop: &dyn Fn() -> bool,
@@ -114,7 +112,7 @@ impl Mirror {
                 break;
             }
             if let Err(e) = self.model(model, *changed, memory) {
-                let is_away = matches!(e, Failed::Mlflow(MlflowError::Unreachable { .. }));
+                let is_away = matches!(e, Failed::External(ExternalError::Away(_)));
                 failed = Err(e);
                 if is_away {
                     break;
@@ -124,9 +122,8 @@ impl Mirror {
         failed
     }
 
-    fn model(&self, model: &str, changed: i64, memory: &mut Memory) -> Result<(), Failed> {
-        let mut found = pull::pull(&self.client, model, &mut memory.runs)?;
-        pull::confirm_gone(&self.client, model, self.registry.known_elsewhere(model)?, &mut found)?;
+    fn model(&mut self, model: &str, changed: i64, memory: &mut Memory) -> Result<(), Failed> {
+        let found = self.external.pull(model, self.registry.known_elsewhere(model)?)?;
         let followed = self.registry.follow(model, &found, now_ms())?;
         say(model, &followed);
         let waiting = followed.due.unregistered.len() as u64;
@@ -134,7 +131,7 @@ impl Mirror {
         let mut failed = Ok(());
         for op in &followed.due.ops {
             let done = self.carry_out(op, memory);
-            if let Err(Failed::Mlflow(MlflowError::Unreachable { .. })) = &done {
+            if let Err(Failed::External(ExternalError::Away(_))) = &done {
                 return done;
             }
             failed = failed.and(done);
@@ -146,7 +143,7 @@ impl Mirror {
         Ok(())
     }
 
-    fn carry_out(&self, op: &Op, memory: &mut Memory) -> Result<(), Failed> {
+    fn carry_out(&mut self, op: &Op, memory: &mut Memory) -> Result<(), Failed> {
         let name = format!("{op:?}");
         if memory.refused.contains(&name) {
             return Ok(());
@@ -154,16 +151,18 @@ impl Mirror {
         if let Op::SetAlias { model, alias, version, .. } = op {
             self.registry.writing(model, alias, version)?;
         }
-        match (ops::deliver(&self.client, op)?, op) {
+        match (self.external.deliver(op)?, op) {
             (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {
                 self.registry.mirrored(model, alias, version)?;
             }
             (Delivered::Drift { found }, Op::SetAlias { model, alias, expected, .. }) => {
                 AliasMoved { model, alias, found: found.as_deref() }.emit();
-                self.registry.drifted(model, alias, expected.as_deref(), found.as_deref(), now_ms())?;
+                let of = self.external.of();
+                self.registry.drifted(of, (model, alias), expected.as_deref(), found.as_deref(), now_ms())?;
             }
             (Delivered::Refused(why), _) => {
-                MlflowRefused { sink: &Sink::Mlflow.name(), why: &why }.emit(&self.view);
+                let of = self.external.of();
+                ExternalRefused { name: of.name(), sink: &Sink::Registry(of).name(), why: &why }.emit(&self.view);
                 memory.refused.insert(name);
             }
             _ => {}

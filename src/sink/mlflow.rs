@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod error;
+mod external;
 pub mod ops;
 pub mod pull;
 #[cfg(test)]
@@ -14,5 +15,5 @@ mod stub;
 
 pub use client::{Auth, Mlflow};
 pub use error::MlflowError;
-pub use ops::Delivered;
+pub use external::MlflowRegistry;
 pub use pull::RunCache;

@@ -98,7 +98,9 @@ fn sentence(event: &Value) -> String {
                 text(approval, "role")
             )
         }
-        "registry_drift" => format!("{}: MLflow says something else than was written there", text(event, "model")),
+        "registry_drift" => {
+            format!("{}: the external registry says something else than was written there", text(event, "model"))
+        }
         other => format!("driftgate: {other}"),
     }
 }

@@ -264,7 +264,7 @@ metrics! {
         "Automatic actions on the model stand still; always 1.",
         "";
     REGISTRY_DRIFT: Gauge "registry_drift" ["model", "kind", "name"],
-        "MLflow lost a version, or a stage's alias stands elsewhere there; always 1.",
+        "MLflow or SageMaker lost a version, or a stage's alias stands elsewhere there; always 1.",
         "It is 1 with `kind=\"stage\"`.";
     REGISTRY_DOUBTED: Gauge "registry_doubted" [],
         "Whether the registry or the audit key is not the one that the state belongs to: 1, else 0. The status says why.",
@@ -272,8 +272,8 @@ metrics! {
     REGISTRY_TRANSACTIONS: Counter "registry_transactions_total" [],
         "Changes written to the registry, each synced to the disk; what the stream brings is written in batches.",
         "";
-    MLFLOW_UNREGISTERED: Gauge "mlflow_unregistered_versions" ["model"],
-        "Versions with pointers or tags that MLflow is told once they are registered there.",
+    UNREGISTERED_ELSEWHERE: Gauge "external_registry_unregistered_versions" ["model"],
+        "Versions with pointers or tags that MLflow or SageMaker is told once they are registered there.",
         "";
     @chapter "Signals and other deliveries":
     SIGNALS: Counter "signals_total" ["action", "sink", "outcome"],

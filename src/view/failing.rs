@@ -29,7 +29,7 @@ pub enum Part {
     Group,
     /// What a process of a cluster has and takes over again: the ledger, or a unit by its name.
     Slot(String),
-    /// A topic, a webhook or MLflow, by the name that its other figures have.
+    /// A topic, a webhook or an external registry, by the name that its other figures have.
     Sink(String),
     /// Events over HTTP are refused on their way to a topic.
     Ingest(String),

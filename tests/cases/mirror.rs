@@ -24,7 +24,7 @@ fn a_version_that_is_registered_in_mlflow_later_gets_its_stage_and_its_block() {
     service.shifted(0, 125, &[serving("1", "prod"), serving("2", "staging")], 50);
     service.wait_for_gate(&daemon, "2", 1);
     wait_until_told(&daemon);
-    let waiting = format!("driftgate_mlflow_unregistered_versions{{model=\"{model}\"}}");
+    let waiting = format!("driftgate_external_registry_unregistered_versions{{model=\"{model}\"}}");
     wait_for("a version that MLflow lacks", || (daemon.metric(&waiting)? >= 1.0).then_some(()));
     assert_eq!(server.aliases(&model).get("staging"), None);
     // It survives a kill, too.
@@ -64,7 +64,10 @@ fn what_is_deleted_in_mlflow_is_drift_and_what_is_made_anew_has_no_past() {
     server.call(Method::DELETE, "2.0/mlflow/model-versions/delete", &json!({"name": model, "version": "2"}));
     service.wait_for_gate(&daemon, "2", 1);
     let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/2?to=prod"));
-    assert!(gate["reasons"][0].as_str().unwrap().starts_with("registry_drift: MLflow has no version \"2\""), "{gate}");
+    assert!(
+        gate["reasons"][0].as_str().unwrap().starts_with("registry_drift: the external registry has no version \"2\""),
+        "{gate}"
+    );
     service.run(&daemon, "op", &format!("promote {model} 2")).exits(1);
     let problems = wait_for("what MLflow lost in the status", || {
         let status = service.status(&daemon);

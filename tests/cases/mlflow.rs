@@ -6,11 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use driftgate::ledger::Op;
+use driftgate::sink::external::Delivered;
 use driftgate::sink::mlflow::client::ModelVersion;
 use driftgate::sink::mlflow::ops::deliver;
 use driftgate::sink::mlflow::pull::pull;
-use driftgate::sink::mlflow::{Auth, Delivered, Mlflow, RunCache};
-use driftgate_core::fact::mlflow::{block_tags, rollback_tag};
+use driftgate::sink::mlflow::{Auth, Mlflow, RunCache};
+use driftgate_core::fact::tags::{block_tags, rollback_tag};
 use reqwest::Method;
 use serde_json::{Value, json};
 

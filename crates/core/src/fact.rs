@@ -1,12 +1,15 @@
 //! What happened to a model, as the ledger says it in the transaction that did it: neutral facts, and what each system outside
 //! gets of them. [`topic`] is the one writer of the signals topic (and of the topics of verdicts and signed heads), [`webhook`]
-//! that of events to URLs, [`mlflow`] that of tags. All of it is text: who carries it is no business of this module.
+//! that of events to URLs, [`tags`] that of tags of a version in an external registry. All of it is text: who carries it is no business of this module.
 
-pub mod mlflow;
+pub mod external;
+pub mod tags;
 pub mod topic;
 pub mod webhook;
 
 use serde_json::Value;
+
+pub use external::External;
 
 use crate::audit::SignedHead;
 use crate::audit::event::{RegistryDrift, SignalOutcome};
@@ -36,7 +39,7 @@ pub enum Fact<'a> {
     GateAsked { model: &'a str, version: &'a str, to: &'a str, answer: &'a Answer },
     /// Prod was taken back from a version; `ts` is an event time, RFC 3339.
     RolledBack { model: &'a str, from: &'a str, to: &'a str, reason: &'a str, ts: &'a str },
-    /// MLflow says something else than was written there; `version`: of one version, not of a pointer.
+    /// The external registry says something else than was written there; `version`: of one version, not of a pointer.
     Drift { model: &'a str, version: Option<&'a str>, drift: &'a RegistryDrift },
     /// A verdict, as JSON.
     Verdict { model: &'a str, version: &'a str, json: &'a str },

@@ -79,7 +79,7 @@ fn look(question: &Question<'_>) -> Result<(Found, Range<usize>), GateError> {
     if let Some(anew) = dossier.anew_ms {
         let anew = utc(anew);
         found.notes.push(format!(
-            "version {version:?} was made anew in MLflow {anew}: windows that ended by then are a deleted one's"
+            "version {version:?} was made anew in the external registry {anew}: windows that ended by then are a deleted one's"
         ));
     }
     // Of a version that nobody knows there is nothing to say but that.

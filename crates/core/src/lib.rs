@@ -23,7 +23,7 @@
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | [`cluster`] | which process owns what, and what it does next |
-//! | [`fact`] | what happened to a model, and what topics, webhooks and MLflow get of it |
+//! | [`fact`] | what happened to a model, and what topics, webhooks and external registries get of it |
 //!
 //! [`Policy`], [`Baseline`], [`Pipeline`], [`Verdict`] and [`gate::decide`] are what most uses need. An hour of one feature, judged
 //! against its training values (`examples/judge_counts.rs`):

@@ -29,7 +29,7 @@ pub fn lineage(out: &mut String, lineage: &Lineage) {
         out.push_str("  no evidence is attached\n");
     }
     if !lineage.reported.is_empty() {
-        out.push_str("  reported by MLflow, not confirmed:\n");
+        out.push_str("  reported by the external registry, not confirmed:\n");
     }
     for (kind, value) in &lineage.reported {
         let _ = writeln!(out, "    {kind:<16} {}", short(value));

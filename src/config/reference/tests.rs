@@ -37,6 +37,7 @@ fn file(path: &str, more: &str) -> String {
         "schema_registry" => all(format!("schema_registry: {{url: \"https://s\"{more}}}")),
         "registry" => all(format!("registry: {{embedded: {{path: r.db}}{more}}}")),
         "registry.embedded" => all(format!("registry: {{embedded: {{path: r.db{more}}}}}")),
+        "registry.sagemaker" => all(format!("registry: {{sagemaker: {{{}}}}}", more.trim_start_matches(", "))),
         "registry.mlflow" => all(format!("registry: {{mlflow: {{url: \"https://m\"{more}}}}}")),
         "publish" => all(format!("publish: {{signals: s{more}}}")),
         "publish.dead_letters" => all(format!("publish: {{dead_letters: {{path: d{more}}}}}")),

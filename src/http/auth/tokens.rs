@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn no_token_acts_as_what_is_no_person() {
-        for actor in ["driftgate", "mlflow"] {
+        for actor in ["driftgate", "mlflow", "sagemaker"] {
             assert!(told(&format!("{ONE} operator * {actor}")).contains("what no person did"), "{actor}");
         }
     }

@@ -22,7 +22,7 @@ pub struct Ledger {
     pub frozen: Vec<String>,
     /// Things that wait, by sink.
     pub waiting: Vec<(String, u64)>,
-    /// What MLflow lost.
+    /// What the external registry lost.
     pub problems: Vec<Problem>,
     /// Transactions that this process has written.
     pub transactions: u64,

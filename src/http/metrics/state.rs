@@ -39,7 +39,7 @@ fn deliveries(page: &Page, view: &View) -> Result<()> {
     for part in view.failing.keys() {
         set(&failing, &[&part.name()], 1.0)?;
     }
-    let unregistered = page.gauges(&metrics::MLFLOW_UNREGISTERED)?;
+    let unregistered = page.gauges(&metrics::UNREGISTERED_ELSEWHERE)?;
     for (model, versions) in &view.unregistered {
         set(&unregistered, &[model], real(*versions))?;
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ledger::versions::add_version;
+use driftgate_core::fact::External;
 use driftgate_core::gate::{Decided, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::rollout::Phase;
@@ -97,12 +98,14 @@ fn another_controllers_success_moves_prod_only_where_the_gate_still_passes() {
 }
 
 #[test]
-fn whoever_registers_what_mlflow_or_a_signal_brought_is_its_requester() {
+fn whoever_registers_what_an_external_registry_or_a_signal_brought_is_its_requester() {
     let registry = registry();
-    registry.write(1, |change| Ok(add_version(change, "m", "3", driftgate_core::audit::names::MLFLOW)?)).unwrap();
+    for (version, external) in [("3", External::Mlflow), ("6", External::SageMaker)] {
+        registry.write(1, |change| Ok(add_version(change, "m", version, external.actor())?)).unwrap();
+    }
     registry.apply(&signal(Action::Block, "4", "drift", 1), 1).unwrap();
     in_context(NOW, Status::Pass, |context| {
-        for version in ["3", "4"] {
+        for version in ["3", "4", "6"] {
             registry.register_as(context, &plain(version), &[]).unwrap();
             let error = approve(&registry, context, version, "ann").unwrap_err();
             assert!(error.to_string().contains("registered the version"), "{error}");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ledger::{Found, FoundVersion, Op};
+use driftgate_core::fact::External;
 use driftgate_core::gate::{Decided, GateVerdict, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::promotion::types::Override;
@@ -52,7 +53,7 @@ fn found(version: &str, created_ms: i64) -> FoundVersion {
 fn picture(aliases: &[(&str, &str)], versions: &[(&str, i64)]) -> Found {
     let aliases = aliases.iter().map(|(alias, version)| ((*alias).to_owned(), (*version).to_owned())).collect();
     let versions = versions.iter().map(|(version, created)| found(version, *created)).collect();
-    Found { exists: true, aliases, versions, gone: vec![] }
+    Found { exists: true, aliases, versions, ..Found::default() }
 }
 
 fn set_alias(alias: &str, version: &str, expected: Option<&str>, created_ms: i64) -> Op {
@@ -176,7 +177,10 @@ fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
     let answer = in_context(NOW, |context| registry.gate(context, "1", PROD).unwrap());
     let lineage = answer.reasons.iter().find(|r| r.contains("lineage")).unwrap();
     assert!(lineage.contains("code_commit, artifact_digest missing"), "{lineage}");
-    assert!(lineage.contains("reported by MLflow, not confirmed: data_snapshot") && lineage.contains("git:theirs"));
+    assert!(
+        lineage.contains("reported by the external registry, not confirmed: data_snapshot")
+            && lineage.contains("git:theirs")
+    );
     // A tag that is edited does not change what a version is counted against.
     tagged("again.csv", "git:again");
     assert_eq!(
@@ -196,9 +200,16 @@ fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
     assert_eq!(dossier().evidence["code_commit"].value, "git:ours");
     let differing = dossier().differing();
     assert_eq!(differing.len(), 3, "{differing:?}");
-    assert!(differing[0].contains("snapshot is \"ours.csv\" here, MLflow reports \"theirs.csv\""), "{differing:?}");
+    assert!(
+        differing[0].contains("snapshot is \"ours.csv\" here, the external registry reports \"theirs.csv\""),
+        "{differing:?}"
+    );
     let answer = in_context(NOW, |context| registry.gate(context, "1", PROD).unwrap());
-    assert!(answer.notes.iter().any(|note| note.contains("MLflow reports \"git:theirs\"")), "{:?}", answer.notes);
+    assert!(
+        answer.notes.iter().any(|note| note.contains("the external registry reports \"git:theirs\"")),
+        "{:?}",
+        answer.notes
+    );
     let audit = registry.audit(Some("m"), 100).unwrap();
     let last = |event: &str| audit.iter().rfind(|r| r["event"] == event).unwrap()["payload"].clone();
     assert!(last("register")["differing"].to_string().contains("theirs.csv"), "{audit:?}");
@@ -251,7 +262,11 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     for end in [anew - 1, anew] {
         let answer = gate(end, "staging");
         assert_eq!((answer.verdict, answer.reasons[0].as_str()), (GateVerdict::Inconclusive, "drift: no verdict yet"));
-        assert!(answer.notes.iter().any(|note| note.contains("made anew in MLflow")), "{:?}", answer.notes);
+        assert!(
+            answer.notes.iter().any(|note| note.contains("made anew in the external registry")),
+            "{:?}",
+            answer.notes
+        );
         registry.record_verdict("m", "1", "drift", end, "late").unwrap();
     }
     let late = registry.apply(&signal(Action::Block, "1", "drift", 2), 5).unwrap();
@@ -293,7 +308,7 @@ fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
     let answer = in_context(NOW, |context| registry.gate(context, "1", "staging").unwrap());
     assert_eq!(answer.verdict, GateVerdict::Block);
     assert!(
-        answer.reasons[0].starts_with("registry_drift: MLflow has no version \"1\" of \"m\" any more"),
+        answer.reasons[0].starts_with("registry_drift: the external registry has no version \"1\" of \"m\" any more"),
         "{:?}",
         answer.reasons
     );
@@ -322,7 +337,7 @@ fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
 
 #[test]
 fn what_was_decided_before_a_version_is_registered_there_waits_for_it() {
-    let registry = registry().telling(vec![Sink::Mlflow]);
+    let registry = registry().telling(vec![Sink::Registry(External::Mlflow)]);
     registry.register(&Registration { stage: Some(PROD.into()), ..plain("2") }, "ci", 1).unwrap();
     registry.apply(&signal(Action::Block, "2", "drift", 1), 2).unwrap();
     let nothing = registry.follow("m", &Found::default(), 3).unwrap();
@@ -357,7 +372,7 @@ impl There {
             exists: true,
             aliases: self.aliases.clone(),
             versions: ["1", "2", "3"].map(version).to_vec(),
-            gone: vec![],
+            ..Found::default()
         }
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ledger::{Found, FoundVersion};
+use driftgate_core::fact::External;
 use driftgate_core::gate::{Decided, GateVerdict, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 
@@ -233,7 +234,7 @@ fn prod_goes_back_by_hand_and_what_left_it_so_is_never_a_target_again() {
 
 #[test]
 fn what_is_told_waits_in_order_until_it_was_delivered() {
-    let registry = registry().telling(vec![Sink::Mlflow, Sink::Webhook(0)]);
+    let registry = registry().telling(vec![Sink::Registry(External::Mlflow), Sink::Webhook(0)]);
     registry.register(&Registration { stage: Some("dev".into()), ..plain("1") }, "ci", 1).unwrap();
     registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
     let posts = registry.outgoing(Sink::Webhook(0), 10).unwrap();
@@ -304,12 +305,12 @@ fn what_a_queue_of_the_second_format_held_for_mlflow_is_what_shall_be() {
         old.pragma_update(None, "user_version", 2).unwrap();
     }
     for _ in 0..2 {
-        let registry = Embedded::open(&path).unwrap().telling(vec![Sink::Mlflow, Sink::Webhook(0)]);
+        let registry = Embedded::open(&path).unwrap().telling(vec![Sink::Registry(External::Mlflow), Sink::Webhook(0)]);
         assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook-0".to_owned(), 1)]);
         let there =
             |version: &str| FoundVersion { version: version.into(), created_ms: Some(1), ..FoundVersion::default() };
         let aliases = [("prod".to_owned(), "1".to_owned())].into();
-        let found = Found { exists: true, aliases, versions: vec![there("1"), there("2")], gone: vec![] };
+        let found = Found { exists: true, aliases, versions: vec![there("1"), there("2")], ..Found::default() };
         let due = registry.follow("m", &found, NOW).unwrap().due;
         let written: Vec<Value> = due.ops.iter().map(|op| json!(op)).collect();
         assert_eq!(

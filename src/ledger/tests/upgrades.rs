@@ -110,7 +110,7 @@ fn what_mlflow_had_moved_and_said_is_a_report_and_what_no_record_said_is_written
         exists: true,
         aliases,
         versions: vec![version("1", 5), version("3", 6), version("40", 7)],
-        gone: vec![],
+        ..Found::default()
     };
     assert_eq!(registry.follow("m", &found, 21).unwrap(), Followed::default());
     registry.set_stage("m", "staging", "3", "ann", "tested", 22).unwrap();

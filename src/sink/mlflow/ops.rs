@@ -8,20 +8,8 @@
 use super::client::{Mlflow, ModelVersion};
 use super::error::MlflowError;
 use crate::ledger::Op;
-use driftgate_core::fact::mlflow::{allowed_key, allowed_value};
-
-/// How a delivery ended. None of these is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivered {
-    /// MLflow was changed.
-    Done,
-    /// MLflow was so already.
-    Already,
-    /// Another client moved the alias to this version, or deleted it (`None`) right after it was set; it was left so.
-    Drift { found: Option<String> },
-    /// It can never be done, and why.
-    Refused(String),
-}
+use crate::sink::external::Delivered;
+use driftgate_core::fact::External;
 
 /// Carries out an operation.
 ///
@@ -90,7 +78,7 @@ fn set_alias(
 fn set_tags(mlflow: &Mlflow, found: &ModelVersion, tags: &[(String, String)]) -> Result<Delivered, MlflowError> {
     let mut delivered = Delivered::Already;
     for (key, value) in tags {
-        let (key, value) = (allowed_key(key), allowed_value(value));
+        let (key, value) = (External::Mlflow.key(key), External::Mlflow.value(value));
         if found.tags.get(&key).is_none_or(|old| *old != value) {
             mlflow.set_version_tag(&found.name, &found.version, &key, &value)?;
             delivered = Delivered::Done;

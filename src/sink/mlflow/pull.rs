@@ -6,13 +6,10 @@ use std::collections::BTreeMap;
 use super::client::{Mlflow, ModelVersion, Run};
 use super::error::MlflowError;
 use crate::ledger::{Found, FoundVersion};
+use driftgate_core::fact::External;
 
 /// Where MLflow's clients note the commit a run was started from.
 const RUN_COMMIT: &str = "mlflow.source.git.commit";
-/// Tags of a version that driftgate writes start so.
-const OURS: &str = "gate.";
-/// Tags of a version that hold an offline metric start so.
-const METRIC: &str = "metric.";
 /// A run in one of these states is taken to change no more.
 const OVER: [&str; 3] = ["FINISHED", "FAILED", "KILLED"];
 
@@ -51,7 +48,7 @@ pub fn pull(mlflow: &Mlflow, model: &str, runs: &mut RunCache) -> Result<Found, 
         });
         versions.push(described(version, run));
     }
-    Ok(Found { exists: true, aliases: registered.aliases, versions, gone: Vec::new() })
+    Ok(Found { of: External::Mlflow, exists: true, aliases: registered.aliases, versions, gone: Vec::new() })
 }
 
 /// Asks for those of the known versions that a pull did not find: a list in pages may pass over one while others are deleted.
@@ -77,37 +74,22 @@ fn run(mlflow: &Mlflow, id: &str) -> Result<Result<Run, String>, MlflowError> {
 }
 
 fn described(version: ModelVersion, run: Option<Result<&Run, &String>>) -> FoundVersion {
-    let tag = |name: &str| {
-        let named = version.tags.get(&format!("driftgate.{name}")).or_else(|| version.tags.get(name));
-        named.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    let (run, problem) = match run {
+        Some(Ok(run)) => (Some(run), None),
+        Some(Err(problem)) => (None, Some(problem.clone())),
+        None => (None, None),
     };
-    let mut problems = Vec::new();
-    let run = run.and_then(|run| run.map_err(|problem| problems.push(problem.clone())).ok());
-    let mut offline = run.map_or_else(BTreeMap::new, |run| run.data.metrics.clone());
-    for (key, value) in &version.tags {
-        let Some(name) = key.strip_prefix(METRIC).filter(|name| !name.is_empty()) else { continue };
-        if let Some(value) = value.trim().parse::<f64>().ok().filter(|value| value.is_finite()) {
-            offline.insert(name.to_owned(), value);
-        } else {
-            // Not the run's value either: the tag was meant to replace it.
-            offline.remove(name);
-            problems.push(format!("its tag {key:?} is not a number: {value:?}"));
-        }
-    }
+    let measured = run.map_or_else(BTreeMap::new, |run| run.data.metrics.clone());
+    let mut found = FoundVersion::of_tags(version.tags, measured);
+    found.problems.splice(..0, problem);
+    found.code_commit = found.code_commit.or_else(|| run?.data.tags.get(RUN_COMMIT).cloned());
     FoundVersion {
         created_ms: version.creation_timestamp,
-        snapshot: tag("snapshot"),
-        snapshot_sha256: tag("snapshot_sha256"),
-        artifact_sha256: tag("artifact_sha256"),
-        code_commit: tag("code_commit").or_else(|| run?.data.tags.get(RUN_COMMIT).cloned()),
-        baseline_version: tag("baseline_version"),
-        offline,
-        problems,
-        tags: version.tags.into_iter().filter(|(key, _)| key.starts_with(OURS)).collect(),
         version: version.version,
         status: version.status,
         source: version.source,
         run_id: version.run_id,
+        ..found
     }
 }
 

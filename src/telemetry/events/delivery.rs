@@ -1,4 +1,4 @@
-//! Verdicts, signals and changes on their way to the registry, to topics, webhooks and MLflow.
+//! Verdicts, signals and changes on their way to the registry, to topics, webhooks and external registries.
 
 use driftgate_core::judge::verdict::{Action, Signal};
 
@@ -215,35 +215,39 @@ impl VerdictsOverflow {
     }
 }
 
-/// MLflow cannot be brought in step with the registry yet. Logged now and then.
-pub struct MlflowBehind<'a> {
+/// An external registry cannot be brought in step with the registry yet. Logged now and then.
+pub struct ExternalBehind<'a> {
+    /// MLflow or `SageMaker`.
+    pub name: &'a str,
     pub failures: u32,
     pub error: &'a str,
 }
 
-impl MlflowBehind<'_> {
+impl ExternalBehind<'_> {
     pub fn emit(&self) {
         if is_told(self.failures) {
-            let (error, attempt) = (self.error, self.failures.saturating_add(1));
-            tracing::warn!(error, attempt, "MLflow is not in step with the registry yet");
+            let (name, error, attempt) = (self.name, self.error, self.failures.saturating_add(1));
+            tracing::warn!(error, attempt, "{name} is not in step with the registry yet");
         }
     }
 }
 
-/// MLflow refuses something for good.
-pub struct MlflowRefused<'a> {
+/// An external registry refuses something for good.
+pub struct ExternalRefused<'a> {
+    /// MLflow or `SageMaker`.
+    pub name: &'a str,
     pub sink: &'a str,
     pub why: &'a str,
 }
 
-impl MlflowRefused<'_> {
+impl ExternalRefused<'_> {
     pub fn emit(&self, counts: &impl Counts) {
-        tracing::error!(why = self.why, "MLflow refuses something for good; it is not tried again");
+        tracing::error!(why = self.why, "{} refuses something for good; it is not tried again", self.name);
         counts.count(Counted::Undeliverable { sink: self.sink }, 1);
     }
 }
 
-/// Another system or person moved an alias in MLflow.
+/// Another system or person moved an alias in an external registry.
 pub struct AliasMoved<'a> {
     pub model: &'a str,
     pub alias: &'a str,
@@ -270,7 +274,7 @@ impl EventsRefused<'_> {
     }
 }
 
-/// What MLflow has differs from what the registry wrote there. `registry_drift` shows it as long as it holds.
+/// What an external registry has differs from what the registry wrote there. `registry_drift` shows it as long as it holds.
 pub enum RegistryDrift<'a> {
     Pointer { model: &'a str, stage: &'a str, expected: Option<&'a str>, found: Option<&'a str> },
     Deleted { model: &'a str, version: &'a str },
@@ -287,14 +291,14 @@ impl RegistryDrift<'_> {
                 tracing::warn!(
                     model,
                     version,
-                    "registry_drift: this version was deleted in MLflow; nothing promotes it"
+                    "registry_drift: this version was deleted in the external registry; nothing promotes it"
                 );
             }
             Self::Anew { model, version } => {
                 tracing::warn!(
                     model,
                     version,
-                    "registry_drift: this version was deleted and made anew in MLflow; it starts anew"
+                    "registry_drift: this version was deleted and made anew in the external registry; it starts anew"
                 );
             }
         }

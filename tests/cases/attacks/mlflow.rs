@@ -77,7 +77,7 @@ fn an_alias_that_is_moved_away_and_back_makes_nothing_stable_and_one_that_is_rem
     run(&format!("register {model} 3 --stage prod")).exits(2).says("is reached by a promotion");
     // Deleted and made anew: another version stands for nothing, and its place is not free either.
     server.call(Method::DELETE, "2.0/mlflow/registered-models/delete", &json!({"name": model}));
-    problem(&service, &daemon, &["MLflow has no version \"1\""]);
+    problem(&service, &daemon, &["the external registry has no version \"1\""]);
     server.mlflow.create_model(&model).unwrap();
     versions(&server, &model, 3);
     problem(&service, &daemon, &["registry_drift", "prod stood on version 1", "made anew"]);
@@ -120,13 +120,18 @@ fn what_tags_say_satisfies_no_gate_and_is_replaced_by_what_ci_says() {
     let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/3?to=prod"));
     let lineage = gate["reasons"].as_array().unwrap().iter().find(|r| r.to_string().contains("lineage is incomplete"));
     let lineage = lineage.unwrap_or_else(|| panic!("{gate}")).as_str().unwrap();
-    for text in
-        ["data_snapshot, code_commit, artifact_digest missing", "reported by MLflow, not confirmed", "git:theirs"]
-    {
+    for text in [
+        "data_snapshot, code_commit, artifact_digest missing",
+        "reported by the external registry, not confirmed",
+        "git:theirs",
+    ] {
         assert!(lineage.contains(text), "{lineage}");
     }
     assert!(of_version("/explain")["lineage"]["evidence"].as_array().unwrap().is_empty());
-    service.run(&daemon, "op", &format!("explain {model} 3")).exits(0).prints("reported by MLflow, not confirmed");
+    service
+        .run(&daemon, "op", &format!("explain {model} 3"))
+        .exits(0)
+        .prints("reported by the external registry, not confirmed");
 
     // It is counted against the snapshot of the tag, until somebody who may names another.
     service.minutes(0, 2, &[serving("3", "dev")]);
@@ -141,7 +146,7 @@ fn what_tags_say_satisfies_no_gate_and_is_replaced_by_what_ci_says() {
         "op",
         &format!("register {model} 3 --snapshot {} --evidence {}", snapshot.display(), evidence.display()),
     );
-    registered.exits(0).prints("MLflow reports \"theirs.csv\", which counts for nothing");
+    registered.exits(0).prints("the external registry reports \"theirs.csv\", which counts for nothing");
     wait_for("the baseline of the registered snapshot", || {
         (of_version("")["baseline"]["sha256"].as_str()? != theirs).then_some(())
     });
@@ -152,8 +157,14 @@ fn what_tags_say_satisfies_no_gate_and_is_replaced_by_what_ci_says() {
         assert!(differing.contains(text), "{differing}");
     }
     let notes = json_of(&daemon, &format!("/api/v1/gate/{model}/3?to=prod"))["notes"].to_string();
-    assert!(notes.contains("code_commit is \\\"git:ours\\\" here, MLflow reports \\\"git:theirs\\\""), "{notes}");
-    service.run(&daemon, "op", &format!("history {model}")).exits(0).prints("MLflow reports code_commit");
+    assert!(
+        notes.contains("code_commit is \\\"git:ours\\\" here, the external registry reports \\\"git:theirs\\\""),
+        "{notes}"
+    );
+    service
+        .run(&daemon, "op", &format!("history {model}"))
+        .exits(0)
+        .prints("the external registry reports code_commit");
     // A tag that is edited afterwards changes none of it.
     server.mlflow.set_version_tag(&model, "3", "driftgate.snapshot", "policy.yaml").unwrap();
     server.mlflow.set_version_tag(&model, "3", "driftgate.code_commit", "git:again").unwrap();
@@ -179,7 +190,7 @@ fn what_stands_in_mlflow_before_is_reported_and_no_version_of_ours() {
     alias(&server, &model, "champion", "3");
     let service = Service::new(&model, "", CANARY, &registry(&mlflow_url()));
     let daemon = Daemon::start(&service.config(), &[]);
-    problem(&service, &daemon, &["unconfirmed_stage", "MLflow says that prod stands on version 3"]);
+    problem(&service, &daemon, &["unconfirmed_stage", "the external registry says that prod stands on version 3"]);
     assert_eq!(service.standing(&daemon, "prod"), None);
     let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/2?to=prod"));
     assert!(gate["reasons"].to_string().contains("no rollback target"), "{gate}");

@@ -222,7 +222,8 @@ fn a_shadow_step_mirrors_the_traffic_and_the_next_one_does_not() {
     let named = "stable: \"fraud-{champion}\", canary: \"fraud-{version}\"";
     let plan = format!(
         "{{{STEPS}, shadow: 10m, traffic: [{{gateway_api: {{route: fraud, namespace: {name}, {named}}}}}, \
-         {{istio: {{virtual_service: fraud, namespace: {name}, host: fraud, stable: \"v{{champion}}\", canary: \"v{{version}}\"}}}}]}}"
+         {{istio: {{virtual_service: fraud, namespace: {name}, host: fraud, stable: \"v{{champion}}\", canary: \"v{{version}}\"}}}}, \
+         {{seldon: {{experiment: fraud, namespace: {name}, {named}}}}}]}}"
     );
     let service = Service::new("fraud_mirrored", "", &plan, &routing);
     std::fs::copy(folder.path("kubeconfig"), service.folder.path("kubeconfig")).unwrap();
@@ -231,16 +232,26 @@ fn a_shadow_step_mirrors_the_traffic_and_the_next_one_does_not() {
     let route = || object(&format!("/apis/gateway.networking.k8s.io/v1/namespaces/{name}/httproutes/fraud"));
     let mesh = || object(&format!("/apis/networking.istio.io/v1/namespaces/{name}/virtualservices/fraud"));
     let rule = |object: &Value, path: &str| object.pointer(path).cloned().unwrap_or_default();
-    wait_for("both mirrors", || {
+    let experiment = || object(&format!("/apis/mlops.seldon.io/v1alpha1/namespaces/{name}/experiments/fraud"));
+    wait_for("all mirrors", || {
         let filter = rule(&route(), "/spec/rules/0/filters/0/requestMirror/backendRef/name");
-        (filter == "fraud-7" && rule(&mesh(), "/spec/http/0/mirror/subset") == "v7").then_some(())
+        let mirror = rule(&experiment(), "/spec/mirror/name");
+        let all = filter == "fraud-7" && mirror == "fraud-7" && rule(&mesh(), "/spec/http/0/mirror/subset") == "v7";
+        all.then_some(())
     });
+    assert!(rule(&experiment(), "/spec/candidates/1").is_null());
     assert_eq!(rule(&route(), "/spec/rules/0/backendRefs/1/weight"), 0);
     service.minutes(121, 133, &[serving("6", "prod"), serving("7", "shadow")]);
     service.wait_for_rollout(&daemon, "Progressing", 10.0);
     wait_for_route(&service, &daemon, &format!("HTTPRoute {name}/fraud"), 10.0);
     wait_for_route(&service, &daemon, &format!("VirtualService {name}/fraud"), 10.0);
     assert!(rule(&route(), "/spec/rules/0/filters/0").is_null() && rule(&mesh(), "/spec/http/0/mirror").is_null());
+    wait_for_route(&service, &daemon, &format!("Experiment {name}/fraud"), 10.0);
+    let experiment = experiment();
+    assert_eq!(
+        (rule(&experiment, "/spec/candidates/1/weight"), rule(&experiment, "/spec/mirror")),
+        (10.into(), Value::Null)
+    );
     service.run(&daemon, "op", "rollout abort fraud_mirrored --reason enough").exits(0);
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -26,7 +26,7 @@ pub enum Event {
     Evidence {
         kind: String,
         value: Value,
-        /// Other fields that MLflow reports.
+        /// Other fields that the external registry reports.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reported: Option<Value>,
     },
@@ -105,9 +105,9 @@ pub enum Event {
         reason: String,
     },
     Resume {},
-    /// MLflow has another value than was written there.
+    /// The external registry has another value than was written there.
     RegistryDrift(RegistryDrift),
-    /// A report of MLflow about a version: it is shown and decides nothing.
+    /// A report of the external registry about a version: it is shown and decides nothing.
     Reported {
         kind: String,
         value: Value,
@@ -126,7 +126,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Register {
-    /// It was found in MLflow.
+    /// It was found in the external registry.
     Found {
         #[serde(deserialize_with = "present")]
         source: Option<String>,
@@ -150,7 +150,7 @@ pub struct Registered {
     pub artifact: Option<String>,
     pub baseline_version: Option<String>,
     pub stage: Option<String>,
-    /// Differences to MLflow, a sentence each.
+    /// Differences to the external registry, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
 }
@@ -284,7 +284,7 @@ pub enum RolloutTold {
     },
 }
 
-/// A finding in MLflow.
+/// A finding in the external registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RegistryDrift {

@@ -56,8 +56,10 @@ impl fmt::Display for Fact {
             Kind::Registration => write!(f, "the {name} that version {version:?} of {model:?} is registered with"),
             Kind::RolledBack => write!(f, "the mark that version {version:?} of {model:?} was rolled back"),
             Kind::Freeze => write!(f, "the freeze of {model:?}"),
-            Kind::Lost => write!(f, "the mark that MLflow lost version {version:?} of {model:?}"),
-            Kind::Anew => write!(f, "the mark that version {version:?} of {model:?} was made anew in MLflow"),
+            Kind::Lost => write!(f, "the mark that the external registry lost version {version:?} of {model:?}"),
+            Kind::Anew => {
+                write!(f, "the mark that version {version:?} of {model:?} was made anew in the external registry")
+            }
             Kind::Signal => write!(f, "the rollback {name} of version {version:?} of {model:?}"),
             Kind::Move => write!(f, "time, mark and reason of the move {name} of a pointer of {model:?}"),
             Kind::Version => write!(f, "the row of version {version:?} of {model:?}"),

@@ -8,8 +8,10 @@ pub const LONGEST: usize = 200;
 pub const DRIFTGATE: &str = "driftgate";
 /// The actor of observations in MLflow.
 pub const MLFLOW: &str = "mlflow";
+/// The actor of observations in `SageMaker`'s model registry.
+pub const SAGEMAKER: &str = "sagemaker";
 /// Actors of the audit log that are no persons; no token may name them.
-pub const OWN_ACTORS: [&str; 2] = [DRIFTGATE, MLFLOW];
+pub const OWN_ACTORS: [&str; 3] = [DRIFTGATE, MLFLOW, SAGEMAKER];
 
 /// Why a registry refuses a name. Names go into URLs, paths and metric labels.
 #[must_use]

@@ -71,7 +71,7 @@ impl State {
                 }
             }
             Event::RegistryDrift(RegistryDrift::Recreated { created_ms, .. }) => {
-                self.made_anew(model, version, seq);
+                self.made_anew((model, version), &record.actor, seq);
                 if let Some(created_ms) = created_ms {
                     self.anew(model, version, created_ms, &record.ts, seq);
                 }
@@ -106,7 +106,7 @@ impl State {
         self.move_made((model, stage), &record.ts, is(rollback), reason, record.seq);
     }
 
-    /// A version that a signal or MLflow made known is registered by the first person who registers it.
+    /// A version that a signal or the external registry made known is registered by the first person who registers it.
     fn added(&mut self, (model, version): (&str, &str), actor: &str, record: u64) {
         let by = self.get(&Fact::new(Kind::Version, model, Some(version), ""));
         let is_own = |actor: &str| OWN_ACTORS.contains(&actor);
@@ -134,12 +134,12 @@ impl State {
         }
     }
 
-    /// A version number that was deleted and made anew in MLflow has no past; pointers on it are void.
-    fn made_anew(&mut self, model: &str, version: &str, record: u64) {
+    /// A version number that was deleted and made anew in the external registry has no past; pointers on it are void.
+    fn made_anew(&mut self, (model, version): (&str, &str), actor: &str, record: u64) {
         self.facts.retain(|fact, _| {
             !(fact.model == model && fact.version.as_deref() == Some(version) && PAST.contains(&fact.kind))
         });
-        self.version(model, version, names::MLFLOW, record);
+        self.version(model, version, actor, record);
         let stood = format!("version {version}");
         for (fact, (value, at)) in &mut self.facts {
             if fact.kind == Kind::Pointer && fact.model == model && *value == stood {

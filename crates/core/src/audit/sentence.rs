@@ -58,7 +58,7 @@ fn sentence(event: &Event) -> String {
         Event::Freeze { reason } => format!("automatic actions stop{}", after(reason)),
         Event::Resume {} => "automatic actions go on".to_owned(),
         Event::RegistryDrift(drift) => drifted(drift),
-        Event::Reported { kind, value } => format!("MLflow reports {kind}: {}", short(value)),
+        Event::Reported { kind, value } => format!("the external registry reports {kind}: {}", short(value)),
         Event::Upgrade(_) => "the file of a release before was taken over".to_owned(),
         Event::Other { payload, .. } => payload.to_string(),
     }

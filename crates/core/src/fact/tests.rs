@@ -39,7 +39,7 @@ fn both(key: &str, record: &str, model: &str, event: &str) -> (Sent, Sent) {
 }
 
 fn tags(fact: &Fact<'_>) -> Vec<String> {
-    let found = mlflow::tags(fact);
+    let found = tags::tags(fact);
     found.map_or_else(Vec::new, |t| t.tags.iter().map(|(k, v)| format!("{}/{}: {k}={v}", t.model, t.version)).collect())
 }
 

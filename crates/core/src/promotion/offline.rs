@@ -34,8 +34,9 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(GateOutcome, String
     let metric = gate.metric.as_str();
     let own = attached(dossier, metric).ok_or_else(|| {
         let reported = dossier.reported.get("offline").and_then(|offline| offline.get(metric));
-        let reported =
-            reported.map_or_else(String::new, |value| format!("; reported by MLflow, not confirmed: {metric} {value}"));
+        let reported = reported.map_or_else(String::new, |value| {
+            format!("; reported by the external registry, not confirmed: {metric} {value}")
+        });
         format!("{metric} is not known offline: attach offline evidence, like {{\"{metric}\": 0.88}}{reported}")
     })?;
     let Some((other, whose)) = theirs(gate, dossier)? else {

@@ -130,7 +130,7 @@ pub struct Requester {
 pub struct Dossier {
     /// By kind.
     pub evidence: BTreeMap<String, Evidence>,
-    /// What MLflow says of it, by kind: anybody who may edit a model there can write it, so it is shown and decides nothing.
+    /// What the external registry says of it, by kind: anybody who may edit a model there can write it, so it is shown and decides nothing.
     pub reported: BTreeMap<String, Value>,
     /// The digest the version was registered with, lower-case hex.
     pub artifact_sha256: Option<String>,
@@ -165,7 +165,7 @@ pub struct Dossier {
 }
 
 impl Dossier {
-    /// What MLflow says otherwise than somebody who may, a sentence each.
+    /// What the external registry says otherwise than somebody who may, a sentence each.
     #[must_use]
     pub fn differing(&self) -> Vec<String> {
         let registered = |digest: &Option<String>| digest.as_deref().map(Value::from);
@@ -189,7 +189,7 @@ impl Dossier {
         [&self.recomputed_sha256, &self.listed].into_iter().any(|found| matches!(found, Some(Recomputed::Computing(_))))
     }
 
-    /// What MLflow says of some of these kinds, for a sentence; empty where it says nothing.
+    /// What the external registry says of some of these kinds, for a sentence; empty where it says nothing.
     #[must_use]
     pub fn reported_only<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> String {
         let of = |kind: &str| match kind {
@@ -204,7 +204,7 @@ impl Dossier {
         if found.is_empty() {
             String::new()
         } else {
-            format!("; reported by MLflow, not confirmed: {}", found.join(", "))
+            format!("; reported by the external registry, not confirmed: {}", found.join(", "))
         }
     }
 }

@@ -50,14 +50,16 @@ pub fn canonical(value: &Value, out: &mut String) {
     }
 }
 
-/// A sentence where MLflow says something else of a version than somebody who may.
+/// A sentence where the external registry says something else of a version than somebody who may.
 #[must_use]
 pub fn differs(kind: &str, said: &Value, reported: Option<&Value>) -> Option<String> {
     let reported = reported?;
     let digest = |value: &Value| value.as_str().and_then(parse_sha256_hex);
     let same = said == reported || (digest(said).is_some() && digest(said) == digest(reported));
-    (!same)
-        .then(|| format!("{kind} is {} here, MLflow reports {}, which counts for nothing", show(said), show(reported)))
+    (!same).then(|| {
+        let (said, reported) = (show(said), show(reported));
+        format!("{kind} is {said} here, the external registry reports {reported}, which counts for nothing")
+    })
 }
 
 /// JSON for messages, cut to what fits a line.

@@ -39,13 +39,13 @@ pub struct VersionRecord {
     /// Whether it was rolled back from prod, and when (event time, RFC 3339).
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub rolled_back: Option<String>,
-    /// When it was noticed that MLflow does not have it any more: wall clock, ms.
+    /// When it was noticed that the external registry does not have it any more: wall clock, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<i64>,
-    /// When it was made in MLflow under the number of a deleted version, ms: windows that ended by then were that one's.
+    /// When it was made in the external registry under the number of a deleted version, ms: windows that ended by then were that one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew_ms: Option<i64>,
-    /// What MLflow says of it, by kind (`snapshot`, `code_commit`, `offline`, …): shown, and nothing is decided by it. The
+    /// What the external registry says of it, by kind (`snapshot`, `code_commit`, `offline`, …): shown, and nothing is decided by it. The
     /// snapshot alone is read from there while no caller has registered one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, Value>>))]
@@ -53,13 +53,13 @@ pub struct VersionRecord {
 }
 
 impl VersionRecord {
-    /// Where its training snapshot is read: as registered, else as MLflow says.
+    /// Where its training snapshot is read: as registered, else as the external registry says.
     #[must_use]
     pub fn snapshot_in_use(&self) -> Option<&str> {
         self.snapshot.as_deref().or_else(|| self.reported.get("snapshot")?.as_str())
     }
 
-    /// What was registered otherwise than MLflow says, a sentence each.
+    /// What was registered otherwise than the external registry says, a sentence each.
     #[must_use]
     pub fn differing(&self) -> Vec<String> {
         let said = [

@@ -1,10 +1,9 @@
-//! Tags of a version in MLflow: what they say, and what MLflow lets them hold. They mirror driftgate's ledger for
-//! people and pipelines that look at MLflow; nothing is ever decided by reading them back.
-
-use std::collections::BTreeMap;
+//! Tags of a version in an external registry: what they say. They mirror driftgate's ledger for people and pipelines that look
+//! there; nothing is ever decided by reading them back. How each registry lets them be written is [`External`](super::External).
 
 use serde_json::json;
 
+use super::external::LONGEST_VALUE;
 use super::{Fact, SignalTaken};
 use crate::audit::event::SignalOutcome;
 use crate::codec::time::utc;
@@ -12,10 +11,6 @@ use crate::gate::Answer;
 use crate::judge::verdict::Action;
 use crate::promotion::types::Approval;
 
-/// MLflow's limit on keys, in characters.
-const LONGEST_KEY: usize = 250;
-/// A longer value is cut, in bytes. MLflow's own limit differs with its release and database; 5,000 is in all of them.
-const LONGEST_VALUE: usize = 5000;
 /// What stands between reasons.
 const PARTED_BY: &str = "; ";
 /// A trigger is quoted up to here, in characters: the tag stays JSON.
@@ -29,7 +24,7 @@ pub struct Tags<'a> {
     pub tags: Vec<(String, String)>,
 }
 
-/// What tags of a version shall be in MLflow after a fact.
+/// What tags of a version shall be in the external registry after a fact.
 #[must_use]
 pub fn tags<'a>(fact: &Fact<'a>) -> Option<Tags<'a>> {
     match *fact {
@@ -129,46 +124,12 @@ pub fn approvals_tag(stage: &str, approvals: &[Approval]) -> (String, String) {
     (format!("gate.{stage}.approvals"), format!("[{}]", shown.join(",")))
 }
 
-/// Of the tags that shall be, those that are not there so.
-#[must_use]
-pub fn differing(there: &BTreeMap<String, String>, wanted: Vec<(String, String)>) -> Vec<(String, String)> {
-    wanted.into_iter().filter(|(key, value)| there.get(&allowed_key(key)) != Some(&allowed_value(value))).collect()
-}
-
-/// The key as MLflow takes it: at most 250 of ASCII letters, digits and `_-. :/` (others become `_`), and nothing that
-/// reads as another path.
-#[must_use]
-pub fn allowed_key(key: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || "_-. :/".contains(c) { c } else { '_' };
-    let cut: String = key.chars().take(LONGEST_KEY).map(keep).collect();
-    // No part is empty, `.`, or starts with `..`.
-    let part = |part: &str| match part.strip_prefix("..") {
-        Some(rest) => format!("__{rest}"),
-        None if part == "." => "_".to_owned(),
-        None => part.to_owned(),
-    };
-    let parts: Vec<String> = cut.split('/').filter(|part| !part.is_empty()).map(part).collect();
-    if parts.is_empty() { "_".to_owned() } else { parts.join("/") }
-}
-
-/// The value, cut with an ellipsis where it is longer than `LONGEST_VALUE`.
-#[must_use]
-pub fn allowed_value(value: &str) -> String {
-    const ELLIPSIS: &str = "…";
-    if value.len() <= LONGEST_VALUE {
-        return value.to_owned();
-    }
-    let ends = value.char_indices().map(|(at, c)| at + c.len_utf8());
-    let kept = ends.take_while(|end| *end <= LONGEST_VALUE - ELLIPSIS.len()).count();
-    value.chars().take(kept).chain(ELLIPSIS.chars()).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
+    use crate::fact::External;
     use crate::gate::GateVerdict;
 
     fn answer(verdict: GateVerdict, reasons: &[&str]) -> Answer {
@@ -212,7 +173,7 @@ mod tests {
         );
         let (key, value) = rollback_tag("7", None, &"x\"".repeat(1000), "t");
         assert_eq!(key, "gate.rollback");
-        let value: Value = serde_json::from_str(&allowed_value(&value)).unwrap();
+        let value: Value = serde_json::from_str(&External::Mlflow.value(&value)).unwrap();
         assert_eq!((&value["from"], &value["to"], &value["at"]), (&json!("7"), &Value::Null, &json!("t")));
     }
 
@@ -233,53 +194,10 @@ mod tests {
         all.push(approval("staging", "nobody".into()));
         let (key, value) = approvals_tag("prod", &all);
         assert_eq!(key, "gate.prod.approvals");
-        assert_eq!(allowed_value(&value), value);
+        assert_eq!(External::Mlflow.value(&value), value);
         let shown: Vec<Value> = serde_json::from_str(&value).unwrap();
         assert!(shown.len() > 50 && shown.len() < 200, "{}", shown.len());
         assert_eq!(shown.last(), Some(&json!({"actor": "person 199", "role": "owner", "at": "1970-01-01T00:00:00Z"})));
         assert_eq!(approvals_tag("canary", &all).1, "[]");
-    }
-
-    #[test]
-    fn tags_are_compared_as_mlflow_keeps_them() {
-        let there = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("c_".to_owned(), "3".to_owned())]);
-        let wanted = [("a", "1"), ("a", "2"), ("b", "1"), ("c#", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        assert_eq!(differing(&there, wanted.to_vec()), wanted[1..3]);
-    }
-
-    #[test]
-    fn keys_that_mlflow_takes_stay() {
-        for key in ["gate.prod.verdict", "gate.check.a b", "a/b:c-d_e", "a.b/.c"] {
-            assert_eq!(allowed_key(key), key);
-        }
-        for (key, allowed) in
-            [("gate.é#", "gate.__"), ("../x", "__/x"), ("/a//b/./c/", "a/b/_/c"), ("", "_"), ("//", "_")]
-        {
-            assert_eq!(allowed_key(key), allowed);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_key_becomes_one_that_mlflow_takes(key in "\\PC{0,300}|[./a ]{0,12}") {
-            let allowed = allowed_key(&key);
-            prop_assert!(!allowed.is_empty() && allowed.len() <= LONGEST_KEY);
-            prop_assert!(allowed.chars().all(|c| c.is_ascii_alphanumeric() || "_-. :/".contains(c)));
-            prop_assert!(allowed.split('/').all(|part| !part.is_empty() && part != "." && !part.starts_with("..")));
-            prop_assert_eq!(&allowed_key(&allowed), &allowed);
-        }
-
-        #[test]
-        fn a_value_is_a_beginning(value in "\\PC{0,3000}") {
-            let allowed = allowed_value(&value);
-            prop_assert!(allowed.len() <= LONGEST_VALUE);
-            match allowed.strip_suffix('…') {
-                Some(start) if value.len() > LONGEST_VALUE => {
-                    prop_assert!(value.starts_with(start) && start.len() > LONGEST_VALUE - 8);
-                }
-                _ => prop_assert_eq!(&allowed, &value),
-            }
-            prop_assert_eq!(&allowed_value(&allowed), &allowed);
-        }
     }
 }

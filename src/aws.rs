@@ -110,10 +110,7 @@ impl Api {
         if status != 200 {
             return Err(self.refusal(operation, status, &said));
         }
-        serde_json::from_slice(&said).map_err(|e| {
-            let said = format!("its answer is no JSON: {e}; check the address");
-            AwsError::Refused { service, operation, status, said }
-        })
+        serde_json::from_slice(&said).map_err(|e| unreachable(format!("its answer is no JSON: {e}; check the address")))
     }
 
     /// Calls an operation again and again for all pages of its answer.
@@ -130,7 +127,7 @@ impl Api {
             let Some(next) = next else { return Ok(pages) };
             if asked.get("NextToken").and_then(Value::as_str) == Some(&next) {
                 let said = "its pages lead back to themselves".to_owned();
-                return Err(AwsError::Refused { service: self.service.name, operation, status: 200, said });
+                return Err(AwsError::Unreachable { service: self.service.name, operation, said });
             }
             if let Some(asked) = asked.as_object_mut() {
                 asked.insert("NextToken".to_owned(), json!(next));
@@ -166,6 +163,9 @@ impl Api {
             return AwsError::Forbidden { service, operation, status, said };
         }
         match status {
+            401 | 403 => AwsError::Forbidden { service, operation, status, said },
+            // Something in between answered.
+            _ if kind.is_empty() => AwsError::Unreachable { service, operation, said: format!("{status}: {said}") },
             _ if is_any(&["Throttling", "TooManyRequests", "ConflictException"]) => {
                 AwsError::Unreachable { service, operation, said }
             }
@@ -179,6 +179,38 @@ impl Api {
             }
             429 | 500.. => AwsError::Unreachable { service, operation, said },
             _ => AwsError::Refused { service, operation, status, said },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn kind(status: u16, answer: &str) -> &'static str {
+        let api = Api::new(&SAGEMAKER, Some("eu-west-1"), &Calls::from(Duration::from_secs(1))).unwrap();
+        match api.refusal("DescribeModelPackage", status, answer.as_bytes()) {
+            AwsError::Setup { .. } => "setup",
+            AwsError::Unreachable { .. } => "unreachable",
+            AwsError::Forbidden { .. } => "forbidden",
+            AwsError::Missing { .. } => "missing",
+            AwsError::Refused { .. } => "refused",
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_what_the_service_says_and_nothing_in_between() {
+        let validation = |said: &str| format!(r#"{{"__type":"ValidationException","message":"{said}"}}"#);
+        assert_eq!(kind(400, &validation("at most 50 properties")), "refused");
+        assert_eq!(kind(400, &validation("ModelPackageGroup arn:x does not exist.")), "missing");
+        assert_eq!(kind(400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#), "unreachable");
+        assert_eq!(kind(400, r#"{"__type":"com.amazon#AccessDeniedException","Message":"no"}"#), "forbidden");
+        assert_eq!(kind(503, r#"{"__type":"ServiceUnavailable"}"#), "unreachable");
+        for (status, as_said) in [(400, "unreachable"), (403, "forbidden"), (404, "unreachable"), (502, "unreachable")]
+        {
+            assert_eq!(kind(status, "<html>proxy</html>"), as_said, "{status}");
         }
     }
 }

@@ -429,7 +429,7 @@ class RegisterRequest(TypedDict):
 
 
 class RegistryDrift(TypedDict):
-    """Something that the registry elsewhere (MLflow) has otherwise, or does not have any more."""
+    """Something that the external registry has otherwise, or does not have any more."""
 
     detail: str
     kind: str

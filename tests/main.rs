@@ -103,6 +103,8 @@ mod mirror;
 mod mlflow;
 #[path = "cases/mlserver.rs"]
 mod mlserver;
+#[path = "cases/moto.rs"]
+mod moto;
 #[path = "cases/multiclass.rs"]
 mod multiclass;
 #[path = "support/otlp.rs"]

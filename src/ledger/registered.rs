@@ -36,8 +36,8 @@ pub(super) fn by(tx: &Connection, model: &str, version: &str) -> rusqlite::Resul
 
 /// A version that a signal or the external registry brought here was registered by a caller; returns whether that is new.
 pub(super) fn take_over(tx: &Connection, model: &str, version: &str, actor: &str) -> rusqlite::Result<bool> {
-    let was_brought = by(tx, model, version)?.is_some_and(|by| OWN_ACTORS.contains(&by.as_str()));
-    if OWN_ACTORS.contains(&actor) || !was_brought {
+    let is_own = |actor: &str| OWN_ACTORS.contains(&actor);
+    if is_own(actor) || !by(tx, model, version)?.is_some_and(|by| is_own(&by)) {
         return Ok(false);
     }
     tx.prepare_cached("UPDATE versions SET registered_by = ?3 WHERE model = ?1 AND version = ?2")?

@@ -35,23 +35,24 @@ impl Mirror {
         for pair in &division.pairs {
             // `/spec/rules/0/backendRefs/1/weight`
             let Some(at) = pair.canary.path.strip_suffix("/weight") else { continue };
-            let rule = at.rsplitn(3, '/').nth(2).unwrap_or_default();
-            if let Self::Seldon = self {
-                seldon(object, at, pair.canary.is_mirrored, is_on, &mut operations);
-                continue;
-            }
-            let Some(backend) = object.pointer(at) else { continue };
             match self {
-                Self::GatewayApi => gateway_api(object, rule, backend, is_on, &mut operations),
-                Self::Istio => istio(object, rule, backend, is_on, &mut operations),
-                Self::Seldon => {}
+                Self::GatewayApi => gateway_api(object, at, is_on, &mut operations),
+                Self::Istio => istio(object, at, is_on, &mut operations),
+                Self::Seldon => seldon(object, at, pair.canary.is_mirrored, is_on, &mut operations),
             }
         }
         operations
     }
 }
 
-fn gateway_api(object: &Value, rule: &str, backend: &Value, is_on: bool, operations: &mut Vec<Value>) {
+/// The path of the rule that has a backend.
+fn rule_of(at: &str) -> &str {
+    at.rsplitn(3, '/').nth(2).unwrap_or_default()
+}
+
+fn gateway_api(object: &Value, at: &str, is_on: bool, operations: &mut Vec<Value>) {
+    let Some(backend) = object.pointer(at) else { return };
+    let rule = rule_of(at);
     let path = format!("{rule}/filters");
     let filters = object.pointer(&path).and_then(Value::as_array);
     let is_ours = |filter: &Value| {
@@ -82,9 +83,10 @@ fn gateway_api(object: &Value, rule: &str, backend: &Value, is_on: bool, operati
     }
 }
 
-fn istio(object: &Value, rule: &str, backend: &Value, is_on: bool, operations: &mut Vec<Value>) {
+fn istio(object: &Value, at: &str, is_on: bool, operations: &mut Vec<Value>) {
+    let Some(to) = object.pointer(&format!("{at}/destination")) else { return };
+    let rule = rule_of(at);
     let (path, share) = (format!("{rule}/mirror"), format!("{rule}/mirrorPercentage"));
-    let Some(to) = backend.get("destination") else { return };
     let is_ours = object.pointer(&path) == Some(to);
     match (is_ours, is_on) {
         (false, true) => {

@@ -60,8 +60,8 @@ impl Mirror {
         let mut memory = Memory::default();
         let mut due = Instant::now();
         let mut not_before = due;
-        let name = self.external.of().name();
-        let part = Part::Sink(Sink::Registry(self.external.of()).name());
+        let of = self.external.of();
+        let (name, part) = (of.name(), Part::Sink(Sink::Registry(of).name()));
         while !stop() {
             let now = Instant::now();
             if now >= not_before {
@@ -151,17 +151,16 @@ impl Mirror {
         if let Op::SetAlias { model, alias, version, .. } = op {
             self.registry.writing(model, alias, version)?;
         }
+        let of = self.external.of();
         match (self.external.deliver(op)?, op) {
             (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {
                 self.registry.mirrored(model, alias, version)?;
             }
             (Delivered::Drift { found }, Op::SetAlias { model, alias, expected, .. }) => {
                 AliasMoved { model, alias, found: found.as_deref() }.emit();
-                let of = self.external.of();
                 self.registry.drifted(of, (model, alias), expected.as_deref(), found.as_deref(), now_ms())?;
             }
             (Delivered::Refused(why), _) => {
-                let of = self.external.of();
                 ExternalRefused { name: of.name(), sink: &Sink::Registry(of).name(), why: &why }.emit(&self.view);
                 memory.refused.insert(name);
             }

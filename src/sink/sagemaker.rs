@@ -45,11 +45,11 @@ impl SageMakerRegistry {
     pub fn new(region: Option<&str>, groups: Groups, calls: &Calls) -> Result<Self, AwsError> {
         Ok(Self { api: Box::new(Api::new(&SAGEMAKER, region, calls)?), groups, kept: BTreeMap::new() })
     }
+}
 
-    /// The group of a model.
-    fn group(&self, model: &str) -> String {
-        self.groups.get(model).cloned().unwrap_or_else(|| group_of(model))
-    }
+/// The group of a model.
+fn group(groups: &Groups, model: &str) -> String {
+    groups.get(model).cloned().unwrap_or_else(|| group_of(model))
 }
 
 /// The name of a model's group where none is configured: groups take letters, digits and single hyphens in between.
@@ -65,7 +65,7 @@ pub fn group_of(model: &str) -> String {
 pub fn shared_group<'m>(models: &'m [String], groups: &Groups) -> Option<(&'m str, &'m str, String)> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     models.iter().find_map(|model| {
-        let group = groups.get(model).cloned().unwrap_or_else(|| group_of(model));
+        let group = group(groups, model);
         seen.insert(group.clone(), model).map(|other| (other, model.as_str(), group))
     })
 }
@@ -76,13 +76,13 @@ impl ExternalRegistry for SageMakerRegistry {
     }
 
     fn pull(&mut self, model: &str, known: Vec<String>) -> Result<Found, ExternalError> {
-        let group = self.group(model);
+        let group = group(&self.groups, model);
         Ok(pull::pull(self.api.as_ref(), &group, known, &mut self.kept)?)
     }
 
     fn deliver(&mut self, op: &Op) -> Result<Delivered, ExternalError> {
         let (Op::SetAlias { model, version, .. } | Op::SetTags { model, version, .. }) = op;
-        let group = self.group(model);
+        let group = group(&self.groups, model);
         // What is written is described anew, and so is what loses a pointer.
         self.kept.retain(|_, (package, _)| {
             package.group != group || package.version.to_string() != *version && !package.has_pointer()

@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::broker::{Daemon, wait_for};
 use crate::cluster::free_port;
+use crate::moto::Moto;
 use crate::service::{CANARY, MINUTE, Service, serving};
 use crate::store;
-use crate::support::Served;
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
@@ -221,21 +220,11 @@ fn nothing_is_kept_where_the_configuration_says_so() {
     assert!(!service.folder.path("state/history").exists());
 }
 
-/// A server of S3 with the bucket `lake`.
-struct S3(Served);
-
-impl S3 {
-    fn start() -> Self {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3.sh");
-        Self(Served::start(Command::new(script).stderr(Stdio::null())))
-    }
-
-    /// Days of a model that are there.
-    fn days(&self, model: &str) -> usize {
-        let url = format!("{}/lake?list-type=2&prefix=history/{model}/", self.0.said);
-        let listed = reqwest::blocking::get(url).unwrap().text().unwrap();
-        listed.matches(".parquet</Key>").count()
-    }
+/// Days of a model that are in a server's bucket.
+fn days_there(moto: &Moto, model: &str) -> usize {
+    let url = format!("{}/lake?list-type=2&prefix=history/{model}/", moto.url());
+    let listed = reqwest::blocking::get(url).unwrap().text().unwrap();
+    listed.matches(".parquet</Key>").count()
 }
 
 /// The configuration of a process of a cluster that keeps its history in the store.
@@ -259,17 +248,17 @@ fn member(service: &Service, name: &str) -> PathBuf {
 
 #[test]
 fn a_process_of_a_cluster_that_takes_over_has_the_days_that_lie_in_the_store() {
-    let s3 = S3::start();
+    let moto = Moto::start();
     let service = service("lake", "");
     service.folder.write_audit_key("audit.key");
     let (a, b) = (member(&service, "a"), member(&service, "b"));
     service.folder.driftgate("cluster topics --create --config a.yaml").exits(0);
-    let first = Daemon::start(&a, &store::variables(&s3.0.said));
+    let first = Daemon::start(&a, &store::variables(moto.url()));
     days(&service, -9..0);
     // Of nine days five are over; what is appended to stays in the folder.
-    wait_for("days in the store", || (s3.days("lake") >= 5).then_some(()));
+    wait_for("days in the store", || (days_there(&moto, "lake") >= 5).then_some(()));
     let before = points(&service, &first, "slo/p95");
-    let second = Daemon::start(&b, &store::variables(&s3.0.said));
+    let second = Daemon::start(&b, &store::variables(moto.url()));
     let fetched = || fs::read_dir(service.folder.path("state-b/history/lake")).map_or(0, Iterator::count);
     wait_for("days in the folder of the other", || (fetched() >= 5).then_some(()));
     // Who does not write asks the one who does.

@@ -1,35 +1,21 @@
 //! The daemon and `SageMaker`'s model registry, as moto has it: its packages are versions, and their approval follows prod.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, wait_for};
+use super::moto::Moto;
 use super::service::{Service, serving};
-use super::support::{Served, interpreter};
 
 const GROUP: &str = "fraud-packaged";
 /// At once, and looked at for an hour.
 const PLAN: &str = "{controller: driftgate, steps: [{weight: 100, bake: 1h}], checks: [slo]}";
 
-struct Registry {
-    served: Served,
-}
+struct Registry(Moto);
 
 impl Registry {
-    fn start() -> Self {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3.sh");
-        Self { served: Served::start(Command::new(script).stderr(Stdio::null())) }
-    }
-
-    /// What AWS' own client says.
+    /// Makes packages, prints or approves them.
     fn packages(&self, asked: &[&str]) -> String {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3/packages.py");
-        let mut python = Command::new(interpreter("s3", "moto is"));
-        let done = python.arg(script).args([self.served.said.as_str(), GROUP]).args(asked).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap()
+        self.0.asked("packages.py", &[&[GROUP], asked].concat())
     }
 
     fn show(&self) -> Value {
@@ -45,26 +31,15 @@ impl Registry {
     }
 
     fn daemon(&self, service: &Service) -> Daemon {
-        let access = [
-            ("AWS_ENDPOINT_URL_SAGEMAKER", self.served.said.as_str()),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "b"),
-        ];
+        let access =
+            [("AWS_ENDPOINT_URL_SAGEMAKER", self.0.url()), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
         Daemon::start(&service.config(), &access)
     }
 }
 
-/// Waits until `status` tells of a problem with these words.
-fn problem(service: &Service, daemon: &Daemon, words: &[&str]) {
-    wait_for(&format!("a problem that says {words:?}"), || {
-        let problems = service.status(daemon)["problems"].to_string();
-        words.iter().all(|word| problems.contains(word)).then_some(())
-    });
-}
-
 #[test]
 fn the_approval_of_packages_follows_prod_and_what_others_approve_is_drift() {
-    let registry = Registry::start();
+    let registry = Registry(Moto::start());
     registry.packages(&["make", "3"]);
     let named = "registry: {embedded: {path: registry.db}, sagemaker: {region: us-east-1, every: 1s}}\n";
     let service = Service::new("fraud_packaged", "", PLAN, named);
@@ -72,7 +47,8 @@ fn the_approval_of_packages_follows_prod_and_what_others_approve_is_drift() {
     let run = |token: &str, arguments: &str| service.run(&daemon, token, arguments);
 
     // Its packages are versions, and what they say is shown and counts for nothing.
-    problem(&service, &daemon, &["unconfirmed_stage", "the external registry says that prod stands on version 1"]);
+    service
+        .wait_for_problem(&daemon, &["unconfirmed_stage", "the external registry says that prod stands on version 1"]);
     let explained = run("op", "explain fraud_packaged 2").exits(0).stdout.clone();
     assert!(explained.contains("reported by the external registry, not confirmed"), "{explained}");
     assert!(explained.contains("git:9876fedc") && explained.contains("0.92"), "{explained}");
@@ -113,7 +89,7 @@ fn the_approval_of_packages_follows_prod_and_what_others_approve_is_drift() {
 
     // Somebody approves version 3 in the console, around every gate.
     registry.packages(&["approve", "3"]);
-    problem(&service, &daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("1"));
     assert_eq!(registry.show()["3"]["ApprovalDescription"], "looks good to me");
     assert_eq!(daemon.stop(), Some(0));

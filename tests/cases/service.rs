@@ -190,6 +190,18 @@ impl Service {
         wait_for(&format!("{phase} at {weight}%"), reached)
     }
 
+    /// Waits until `status` tells of a problem with these words.
+    pub fn wait_for_problem(&self, daemon: &Daemon, words: &[&str]) {
+        wait_for(&format!("a problem that says {words:?}"), || {
+            let problems = self.status(daemon)["problems"].as_array()?.clone();
+            let says = |problem: &Value| {
+                let text = problem["problem"].as_str().unwrap_or_default().to_owned();
+                words.iter().all(|word| text.contains(word))
+            };
+            problems.iter().any(says).then_some(())
+        });
+    }
+
     /// Registers the champion in prod and the challenger in staging, with what the gate asks for.
     pub fn register(&self, daemon: &Daemon, champion: &str, challenger: &str) {
         self.folder.write("model.bin", format!("weights of {challenger}"));

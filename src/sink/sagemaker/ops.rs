@@ -119,7 +119,7 @@ fn point(
         _ => {}
     }
     let Some(mut package) = all.iter().find(|package| package.arn == target.arn).cloned() else {
-        return Ok(Delivered::Refused(format!("version {version} of {group:?} was deleted in SageMaker just now")));
+        return Ok(deleted(group, target));
     };
     package.properties.insert(key.clone(), STANDS.to_owned());
     write(api, &package, &[])?;
@@ -131,10 +131,7 @@ fn point(
 
 fn set_tags(api: &dyn Ask, group: &str, target: &Package, tags: &[(String, String)]) -> Result<Delivered, AwsError> {
     let Some(mut package) = described(api, group, &target.arn)? else {
-        return Ok(Delivered::Refused(format!(
-            "version {} of {group:?} was deleted in SageMaker just now",
-            target.version
-        )));
+        return Ok(deleted(group, target));
     };
     let differing = External::SageMaker.differing(&package.properties, tags.to_vec());
     if differing.is_empty() {
@@ -144,6 +141,11 @@ fn set_tags(api: &dyn Ask, group: &str, target: &Package, tags: &[(String, Strin
     package.properties.extend(written);
     write(api, &package, &[])?;
     Ok(Delivered::Done)
+}
+
+/// A package went after it was listed.
+fn deleted(group: &str, target: &Package) -> Delivered {
+    Delivered::Refused(format!("version {} of {group:?} was deleted in SageMaker just now", target.version))
 }
 
 /// Writes a package's approval and metadata, all of it: what an update leaves out may be lost.

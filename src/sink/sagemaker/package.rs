@@ -58,8 +58,7 @@ impl Package {
     /// Whether a summary says the same of the package.
     #[must_use]
     pub fn is_as_in(&self, summary: &Self) -> bool {
-        let of = |package: &Self| (package.created_ms, package.status.clone(), package.approval.clone());
-        of(self) == of(summary)
+        (self.created_ms, &self.status, &self.approval) == (summary.created_ms, &summary.status, &summary.approval)
     }
 
     pub fn is_approved(&self) -> bool {

@@ -13,18 +13,6 @@ fn json_of(daemon: &Daemon, path: &str) -> Value {
     serde_json::from_str(&daemon.get(path).1).unwrap()
 }
 
-/// Waits until `status` tells of a problem with these words.
-fn problem(service: &Service, daemon: &Daemon, words: &[&str]) {
-    wait_for(&format!("a problem that says {words:?}"), || {
-        let problems = service.status(daemon)["problems"].as_array()?.clone();
-        let says = |problem: &Value| {
-            let text = problem["problem"].as_str().unwrap_or_default().to_owned();
-            words.iter().all(|word| text.contains(word))
-        };
-        problems.iter().any(says).then_some(())
-    });
-}
-
 fn alias(server: &Server, model: &str, alias: &str, version: &str) {
     server.mlflow.set_alias(model, alias, version).unwrap();
 }
@@ -54,8 +42,8 @@ fn an_alias_that_is_moved_away_and_back_makes_nothing_stable_and_one_that_is_rem
     // Away: told, and nothing follows.
     alias(&server, &model, "prod", "3");
     alias(&server, &model, "staging", "3");
-    problem(&service, &daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
-    problem(&service, &daemon, &["registry_drift", "staging stands on version 2", "version 3"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "staging stands on version 2", "version 3"]);
     assert_eq!((standing("prod").as_deref(), standing("staging").as_deref()), (Some("1"), Some("2")));
     run(&format!("register {model} 3 --stage prod")).exits(2).says("is reached by a promotion");
     // And back: 3 was never in prod.
@@ -72,15 +60,15 @@ fn an_alias_that_is_moved_away_and_back_makes_nothing_stable_and_one_that_is_rem
 
     // Removed: our pointer stays, and its place is not free.
     delete_alias(&server, &model, "prod");
-    problem(&service, &daemon, &["registry_drift", "prod stands on version 1", "nothing"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stands on version 1", "nothing"]);
     assert_eq!(standing("prod").as_deref(), Some("1"));
     run(&format!("register {model} 3 --stage prod")).exits(2).says("is reached by a promotion");
     // Deleted and made anew: another version stands for nothing, and its place is not free either.
     server.call(Method::DELETE, "2.0/mlflow/registered-models/delete", &json!({"name": model}));
-    problem(&service, &daemon, &["the external registry has no version \"1\""]);
+    service.wait_for_problem(&daemon, &["the external registry has no version \"1\""]);
     server.mlflow.create_model(&model).unwrap();
     versions(&server, &model, 3);
-    problem(&service, &daemon, &["registry_drift", "prod stood on version 1", "made anew"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stood on version 1", "made anew"]);
     for version in ["1", "3"] {
         run(&format!("register {model} {version} --stage prod")).exits(2).says("is reached by a promotion");
     }
@@ -190,7 +178,8 @@ fn what_stands_in_mlflow_before_is_reported_and_no_version_of_ours() {
     alias(&server, &model, "champion", "3");
     let service = Service::new(&model, "", CANARY, &registry(&mlflow_url()));
     let daemon = Daemon::start(&service.config(), &[]);
-    problem(&service, &daemon, &["unconfirmed_stage", "the external registry says that prod stands on version 3"]);
+    service
+        .wait_for_problem(&daemon, &["unconfirmed_stage", "the external registry says that prod stands on version 3"]);
     assert_eq!(service.standing(&daemon, "prod"), None);
     let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/2?to=prod"));
     assert!(gate["reasons"].to_string().contains("no rollback target"), "{gate}");
@@ -202,13 +191,13 @@ fn what_stands_in_mlflow_before_is_reported_and_no_version_of_ours() {
     assert_eq!(server.aliases(&model).get("champion").map(String::as_str), Some("3"));
     // MLflow comes back from a backup, where prod stood elsewhere.
     alias(&server, &model, "prod", "3");
-    problem(&service, &daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("1"));
     assert_eq!(daemon.stop(), Some(0));
     let daemon = Daemon::start(&service.config(), &[]);
     wait_for("the model", || (daemon.get(&format!("/api/v1/models/{model}/status")).0 == 200).then_some(()));
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("1"));
-    problem(&service, &daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
+    service.wait_for_problem(&daemon, &["registry_drift", "prod stands on version 1", "version 3"]);
     assert_eq!(server.aliases(&model).get("prod").map(String::as_str), Some("3"), "it is not fought over");
     assert_eq!(daemon.stop(), Some(0));
     verifies(&service);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use driftgate::history::columns::{self, rows_of, settled};
+use driftgate::history::columns::{self, Detail, rows_of, settled};
 use driftgate::history::record::{Bin, Measured};
 use driftgate::history::{DAY_MS, Given, History, Options, Reader, Wanted, Window};
 use driftgate::stores::Stores;
@@ -56,8 +56,9 @@ fn main() {
     let options = Options { path: folder, keep: Duration::from_secs(90 * 86_400), store: None };
     let reader = Reader::of(options);
     let all = Wanted { version: "7", subject: Some("feature_042"), to_ms: i64::MAX, ..Wanted::default() };
-    let last = Wanted { bins: true, from_ms: (FIRST_DAY + days - 1) * DAY_MS, rule: Some("drift/psi"), ..all };
-    let whole = Wanted { bins: true, ..all };
+    let last =
+        Wanted { detail: Detail::Bins, from_ms: (FIRST_DAY + days - 1) * DAY_MS, rule: Some("drift/psi"), ..all };
+    let whole = Wanted { detail: Detail::Bins, ..all };
     // As `…/distributions` answers them over 90 days: the worst of 26 windows, about 1000 in all.
     let every = usize::try_from(days * 288).unwrap_or(0).div_ceil(1000).max(1);
     let drawn = Wanted { only_bins: true, every, ..whole };

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test oci-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,11 @@ kube-test: setup ## run the tests of traffic routers against an API server of Ku
 	@tests/support/kube.sh controllers .cache/kube
 	@trap 'tests/support/kube.sh stop .cache/kube' EXIT; tests/support/kube.sh start .cache/kube 16443 && tests/support/kube.sh resources .cache/kube && \
 	DRIFTGATE_TEST_KUBE=$(CURDIR)/.cache/kube/kubeconfig tests/support/test.sh --test main -- --include-ignored routing::
+
+oci-test: setup ## run the tests of attestations against two registries of OCI artifacts, with cosign: built once, in some minutes
+	@tests/support/oci.sh build .cache/oci
+	@trap 'tests/support/oci.sh stop .cache/oci' EXIT; DRIFTGATE_TEST_OCI=$$(tests/support/oci.sh start .cache/oci 15500) && export DRIFTGATE_TEST_OCI && \
+	DRIFTGATE_TEST_OCI_DIR=$(CURDIR)/.cache/oci tests/support/test.sh --test main -- --include-ignored oci::
 
 demo: setup-build ## run the main job on the data in the repository, with the HTTP server; where `make build` was not run, from a binary that is built quickly, without optimisation
 	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \

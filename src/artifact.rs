@@ -1,4 +1,5 @@
-//! The digest of a model artifact, from its files as they are now: SHA-256 of a file, or of a folder's files by name. A matching
+//! The digest of a model artifact, from its files as they are now: SHA-256 of a file, or of a folder's files by name; of an artifact in an
+//! OCI registry that of the manifest which its location names now. A matching
 //! digest in a tag proves nothing; this does, where the files are reachable.
 //!
 //! The location of an artifact is a text that an API client sent: it leads nowhere but to where artifacts may lie. Artifacts are
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::oci::Registries;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use crate::telemetry::events::threads::{NoThread, Purpose};
@@ -54,6 +56,7 @@ pub struct Artifacts {
     /// Where they may lie beside the folder or bucket of a policy.
     places: Places,
     stores: Stores,
+    registries: Registries,
     /// Files of the daemon itself, which are no artifacts.
     own: Arc<[PathBuf]>,
     works: Arc<Works>,
@@ -64,7 +67,14 @@ impl Artifacts {
     #[must_use]
     pub fn new(places: Places, stores: Stores, file: Option<&Path>) -> Self {
         let works = Works { file: file.map(Path::to_owned), ..Works::default() };
-        Self { places, stores, own: Arc::default(), works: Arc::new(works) }
+        Self { places, stores, registries: Registries::default(), own: Arc::default(), works: Arc::new(works) }
+    }
+
+    /// The same, with those of registries reached in this way.
+    #[must_use]
+    pub fn in_registries(mut self, registries: Registries) -> Self {
+        self.registries = registries;
+        self
     }
 
     /// The same, reading none of these files and folders.
@@ -173,6 +183,7 @@ impl Artifacts {
             task: task.clone(),
             places: self.places_of(policy),
             stores: self.stores.clone(),
+            registries: self.registries.clone(),
             own: Arc::clone(&self.own),
             before: work.last.clone(),
             anew,

@@ -13,6 +13,7 @@ mod key;
 mod kserve;
 mod limits;
 mod metrics;
+mod oci;
 mod otlp;
 mod publish;
 mod reader;
@@ -39,7 +40,8 @@ pub use schemas::{SchemaRegistryConfig, SourceFormat, format_names, has_format};
 pub use sinks::{PrometheusConfig, VersionFrom, WebhookConfig};
 pub use sources::SourceConfig;
 pub use types::{
-    ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, Split, StateConfig,
+    ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, OciConfig, PublishConfig, Split,
+    StateConfig,
 };
 pub use units::{Division, UnequalPartitions};
 

@@ -8,6 +8,7 @@
 //! how far the units' results were applied, `whole` gives and takes a registry as a stream.
 
 mod anew;
+mod attested;
 mod audit;
 mod batch;
 mod capture;

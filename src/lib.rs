@@ -5,7 +5,7 @@
 //!
 //! | | module | holds |
 //! |---|---|---|
-//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`], [`aws`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores; JSON APIs of AWS |
+//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`], [`aws`], [`oci`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores; JSON APIs of AWS; registries of OCI artifacts |
 //! | edges | [`source`], [`policies`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; policy files; training snapshots; the key of the audit log; the files of a model |
 //! | | [`transaction`] | records and a committed offset in one Kafka transaction |
 //! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
@@ -36,6 +36,7 @@ pub mod history;
 pub mod http;
 pub mod http_client;
 pub mod ledger;
+pub mod oci;
 pub mod policies;
 pub mod private;
 pub mod problems;

@@ -3,10 +3,11 @@
 //! of the registry, so nothing is lost; ids make a second delivery harmless. What each system outside gets of a fact is written
 //! by `driftgate_core::fact`, in the transaction that the fact belongs to.
 //!
-//! `outbox` is the way to the registry, `delivery` carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps
+//! `outbox` is the way to the registry, `delivery` carries what the ledger queued, and `attestations` what of it goes to registries of artifacts, `lane` is the way to a topic, `mirror` keeps
 //! an external registry in step, `external` is what it asks of one, and `mlflow` and `sagemaker` are those, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver, `template` how its
 //! bodies are written and `signing` what it signs with, `standing` says how a sink does.
 
+pub mod attestations;
 pub mod dead_letters;
 pub mod delivery;
 pub mod external;

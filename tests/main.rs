@@ -25,6 +25,8 @@ mod backlog;
 mod bad_input;
 #[path = "cases/batch.rs"]
 mod batch;
+#[path = "cases/bounded_memory.rs"]
+mod bounded_memory;
 #[path = "cases/bounds.rs"]
 mod bounds;
 #[path = "cases/broker.rs"]
@@ -95,8 +97,6 @@ mod long_stream;
 mod many;
 #[path = "cases/measurements.rs"]
 mod measurements;
-#[path = "cases/memory.rs"]
-mod memory;
 #[path = "cases/mirror.rs"]
 mod mirror;
 #[path = "cases/mlflow.rs"]
@@ -107,6 +107,8 @@ mod mlserver;
 mod moto;
 #[path = "cases/multiclass.rs"]
 mod multiclass;
+#[path = "cases/oci.rs"]
+mod oci;
 #[path = "support/otlp.rs"]
 mod otlp;
 #[path = "cases/outcomes.rs"]

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use super::part::{Progress, shown};
 use super::parts::Parts;
 use super::{kept, listed};
+use crate::oci::Registries;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use crate::telemetry::events::registry::ArtifactRead;
+use driftgate_core::fact::attestation::SCHEME;
 use driftgate_core::promotion::model_signing::Manifest;
 use driftgate_core::promotion::types::Recomputed;
 
@@ -136,6 +138,7 @@ pub(super) struct Look {
     pub task: Task,
     pub places: Places,
     pub stores: Stores,
+    pub registries: Registries,
     pub own: Arc<[PathBuf]>,
     /// What was found before.
     pub before: Option<Last>,
@@ -149,15 +152,21 @@ impl Look {
         let (location, name) = (&self.key.0, &self.key.1);
         let remote = location.contains("://");
         let known = self.before.as_ref().and_then(|last| last.found.clone().ok());
+        if location.starts_with(SCHEME) {
+            let found = self.in_registry();
+            self.end(known.as_deref(), Last { at: Instant::now(), remote, stamp: String::new(), found, reading: None });
+            return;
+        }
         let listed = Parts::list(location, &self.places, &self.own, &self.stores);
         let began = Instant::now();
         let (stamp, found, reading) = match listed {
             Err(why) => (String::new(), Err(why), None),
             Ok(parts) => {
                 let stamp = parts.stamp();
-                let before = self.before.filter(|last| !self.anew && last.stamp == stamp && last.found.is_ok());
+                let before =
+                    self.before.as_ref().filter(|last| !self.anew && last.stamp == stamp && last.found.is_ok());
                 let kept = || self.works.file.as_deref().and_then(|file| kept::read(file, location, name, &stamp));
-                let known = before.map(|last| (last.found, last.reading));
+                let known = before.map(|last| (last.found.clone(), last.reading));
                 let known = known.or_else(|| kept().filter(|_| !self.anew).map(|kept| (Ok(kept), None)));
                 let (found, reading) = known.unwrap_or_else(|| {
                     self.progress.expect(parts.bytes());
@@ -170,11 +179,31 @@ impl Look {
                 (stamp, found, reading)
             }
         };
-        if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
+        self.end(known.as_deref(), Last { at: Instant::now(), remote, stamp, found, reading });
+    }
+
+    /// What was found is there, where it was `known` before.
+    fn end(&self, known: Option<&str>, last: Last) {
+        let (location, name) = &self.key;
+        if let Some(found) = last.found.as_ref().ok().filter(|found| known != Some(found.as_str())) {
             // Callers learn only whether it is the right one.
             ArtifactRead { location, task: name, found }.emit();
         }
-        self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found, reading }));
+        self.works.end(&self.key, Some(last));
+    }
+
+    /// Of an artifact in a registry: the manifest that is named now. Its digest is over all that it holds.
+    fn in_registry(&self) -> Found {
+        let location = &self.key.0;
+        match &self.task {
+            Task::Digest => {
+                self.registries.digest(location).map_err(|e| format!("{} cannot be read: {e}", shown(location)))
+            }
+            Task::Listed(_) => Err(format!(
+                "the signature lists files, and {} is an artifact in a registry: sign its digest in their place",
+                shown(location)
+            )),
+        }
     }
 }
 

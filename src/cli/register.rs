@@ -12,8 +12,10 @@ use super::model::VersionArgs;
 use super::output::Output;
 use super::terminal::errln;
 use crate::api::RegisterRequest;
-use crate::artifact::digest;
+use crate::artifact;
+use crate::oci::{Location, Registries};
 use driftgate_core::codec::time::utc;
+use driftgate_core::fact::attestation::SCHEME;
 use driftgate_core::promotion::version::VersionRecord;
 
 /// Registers a model version. A second registration with the same values changes nothing
@@ -33,8 +35,8 @@ pub struct Args {
     /// SHA-256 of the model artifact
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     artifact_sha256: Option<String>,
-    /// File or folder of the model artifact; its digest is computed now and again at each promotion
-    #[arg(long, value_name = "PATH")]
+    /// File or folder of the model artifact, or its oci:// address; its digest is computed now and again at each promotion
+    #[arg(long, value_name = "LOCATION")]
     artifact: Option<String>,
     /// Version that the offline metrics are compared with
     #[arg(long, value_name = "VERSION")]
@@ -67,7 +69,7 @@ impl Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let artifact = args.artifact.as_deref().map(absolute).transpose()?;
-    let computed = artifact.as_deref().map(digest).transpose().map_err(|e| anyhow!("the artifact {e}"))?;
+    let computed = artifact.as_deref().map(|at| digest(at, args.artifact_sha256.as_deref())).transpose()?;
     if let (Some(given), Some(computed)) = (&args.artifact_sha256, &computed)
         && given != computed
     {
@@ -101,6 +103,19 @@ fn absolute(location: &str) -> anyhow::Result<String> {
         errln!("driftgate: there is no file {} on this machine", path.display());
     }
     Ok(path.display().to_string())
+}
+
+/// The digest of an artifact that this user may read: of files here, or of what a registry has under its name now. The registry is not asked
+/// where the digest is part of the name or is `given`.
+fn digest(location: &str, given: Option<&str>) -> anyhow::Result<String> {
+    if location.starts_with(SCHEME) {
+        let pinned = location.parse::<Location>()?.sha256().map(str::to_owned);
+        return Ok(match pinned.or_else(|| given.map(str::to_owned)) {
+            Some(known) => known,
+            None => Registries::default().digest(location)?,
+        });
+    }
+    artifact::digest(location).map_err(|e| anyhow!("the artifact {e}"))
 }
 
 fn as_text(record: &VersionRecord) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, registry, root,
+    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, oci, otlp, publish, reader, registry, root,
     routing, schemas, sinks, sources, state,
 };
 
@@ -41,6 +41,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "http.oidc.sign_in", keys: &access::SIGN_IN },
     Section { path: "metrics", keys: &metrics::METRICS },
     Section { path: "limits", keys: &limits::LIMITS },
+    Section { path: "oci", keys: &oci::OCI },
     Section { path: "prometheus[]", keys: &sinks::PROMETHEUS },
     Section { path: "routing", keys: &routing::ROUTING },
     Section { path: "routing.webhooks[]", keys: &routing::ROUTER_WEBHOOK },

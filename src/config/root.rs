@@ -15,7 +15,7 @@ use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::{Item, Map};
 
-pub const ROOT: [Key; 20] = [
+pub const ROOT: [Key; 21] = [
     optional(
         "policies",
         "list of paths",
@@ -61,6 +61,11 @@ pub const ROOT: [Key; 20] = [
         "[]",
         "Folders and URLs from which artifacts may be read that registrations name.",
     ),
+    optional(
+        "oci",
+        "mapping",
+        "Registries of OCI artifacts: how they are reached, and whether versions are attested there.",
+    ),
     optional("prometheus", "list", "Prometheus queries whose samples become measurements. Needs `kafka`."),
     optional(
         "routing",
@@ -77,7 +82,7 @@ pub const ROOT: [Key; 20] = [
     optional(
         "tls",
         "mapping",
-        "Authorities that are trusted beside those of the system: for MLflow, Prometheus, webhooks, the issuer of tokens and object stores.",
+        "Authorities that are trusted beside those of the system: for MLflow, Prometheus, webhooks, the issuer of tokens, object stores and registries of artifacts.",
     ),
 ];
 
@@ -111,6 +116,7 @@ impl ConfigReader<'_> {
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits::limits(&item));
         let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
+        let oci = self.oci(map.get("oci").as_ref());
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
         let routing = map.get("routing").map_or_else(|| Some(RoutingConfig::default()), |item| self.routing(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
@@ -144,6 +150,7 @@ impl ConfigReader<'_> {
             limits: limits?,
             snapshots: snapshots?,
             artifacts: artifacts?,
+            oci: oci?,
             stores: Stores { ca_file: tls? },
             directory: self.directory,
         })

@@ -13,6 +13,7 @@ use super::sources::SourceConfig;
 use crate::history;
 use crate::http::auth::{OidcConfig, Reading};
 use crate::http::server::tls::TlsConfig;
+use crate::oci::Registries;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use crate::telemetry::otlp::OtlpConfig;
@@ -45,6 +46,8 @@ pub struct Config {
     pub snapshots: Places,
     /// Where artifacts may lie that registrations name, likewise.
     pub artifacts: Places,
+    /// Registries of OCI artifacts.
+    pub oci: OciConfig,
     /// How object stores are reached.
     pub stores: Stores,
     /// Queries whose samples become measurements.
@@ -163,4 +166,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self { events: EventLimits::default(), verdicts: 200, whole_verdicts: 1, new_versions: 100 }
     }
+}
+
+/// Registries of OCI artifacts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OciConfig {
+    /// What happens to a version is attested beside its artifact.
+    pub attestations: bool,
+    pub registries: Registries,
 }

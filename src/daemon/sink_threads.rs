@@ -18,6 +18,7 @@ use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
 use crate::ledger::{Embedded, RegistryError, Sink};
 use crate::router::{Follower, Receiver};
+use crate::sink::attestations::Attestations;
 use crate::sink::delivery::{Delivery, Route};
 use crate::sink::external::ExternalRegistry;
 use crate::sink::lane::{Body, Lane, Letter};
@@ -56,6 +57,7 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     sinks.extend((0..config.publish.webhooks.len()).map(Sink::Webhook));
     sinks.extend(config.registry.external.as_ref().map(|external| Sink::Registry(external.of())));
     sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
+    sinks.extend(config.oci.attestations.then_some(Sink::Oci));
     sinks
 }
 
@@ -110,7 +112,8 @@ pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, 
 /// The registry with what a configuration says of sinks and artifacts.
 fn told(registry: Embedded, config: &Config, at: &Path) -> Embedded {
     let artifacts = Artifacts::new(config.artifacts.clone(), config.stores.clone(), Some(at));
-    registry.telling(sinks(config)).with_artifacts(artifacts.but_not(config.own_files(at)))
+    let artifacts = artifacts.in_registries(config.oci.registries.clone()).but_not(config.own_files(at));
+    registry.telling(sinks(config)).with_artifacts(artifacts)
 }
 
 /// A client of the MLflow that a configuration names.
@@ -173,12 +176,17 @@ pub fn start(
                 Some(hook) => Route::Webhook(Box::new(webhook(hook)?)),
                 None => continue,
             },
-            // Kept in step below, and carried by the outbox.
-            Sink::Registry(_) | Sink::Verdicts => continue,
+            // Started below, kept in step below, and carried by the outbox.
+            Sink::Oci | Sink::Registry(_) | Sink::Verdicts => continue,
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
         let control = control.clone();
         threads.add(Delivery { sink, route, registry, view }.start(move || control.is_stopping())?);
+    }
+    if config.oci.attestations {
+        let (registries, registry, view) = (config.oci.registries.clone(), Arc::clone(registry), view.clone());
+        let (places, control) = (config.artifacts.clone(), control.clone());
+        threads.add(Attestations { registries, places, registry, view }.start(move || control.is_stopping())?);
     }
     if let Some(at) = &config.registry.external {
         let (registry, view, control) = (Arc::clone(registry), view.clone(), control.clone());

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::RegistryError;
-use super::mirror;
+use super::{attested, mirror};
 use crate::artifact::Artifacts;
 use driftgate_core::audit::Event;
 use driftgate_core::audit::chain::{self, Entry, Head};
@@ -28,6 +28,8 @@ pub enum Sink {
     Registry(External),
     /// The topic that audit checkpoints are anchored in.
     Anchor,
+    /// The registries that versions' artifacts lie in.
+    Oci,
 }
 
 impl Sink {
@@ -39,6 +41,7 @@ impl Sink {
             Self::Webhook(at) => format!("webhook-{at}"),
             Self::Registry(external) => external.actor().to_owned(),
             Self::Anchor => "anchor".to_owned(),
+            Self::Oci => "oci".to_owned(),
         }
     }
 }
@@ -101,6 +104,7 @@ impl<'t> Change<'t> {
                 Sink::Verdicts => topic::verdicts(fact),
                 Sink::Anchor => topic::anchors(fact),
                 Sink::Webhook(_) => webhook::event(fact),
+                Sink::Oci => attested::message(self, fact, self.now_ms)?,
                 // It is kept in step by comparing.
                 Sink::Registry(_) => None,
             };

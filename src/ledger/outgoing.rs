@@ -6,6 +6,7 @@ use super::change::{Outgoing, Sink};
 use super::embedded::Embedded;
 use super::error::RegistryError;
 use super::mirror;
+use driftgate_core::fact::attestation;
 
 impl Embedded {
     /// The next things for a sink, the oldest first.
@@ -51,6 +52,12 @@ impl Embedded {
             }
             Ok(())
         })
+    }
+
+    /// A statement in a bundle that the audit log's key signed; `None`: this process has no key, and only reads.
+    #[must_use]
+    pub fn attest(&self, statement: &str) -> Option<String> {
+        self.signer.as_ref().map(|signer| attestation::bundle(statement, signer))
     }
 
     /// Models with a change that the external registry does not have yet, with the number of the change.

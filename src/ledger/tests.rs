@@ -1,8 +1,9 @@
-//! The embedded registry: versions, pointers and verdicts here; `signals`, `promotions` and `files` have
+//! The embedded registry: versions, pointers and verdicts here; `signals`, `promotions`, `attested` and `files` have
 //! their own.
 
 mod approvals;
 mod around;
+mod attested;
 mod batches;
 mod elsewhere;
 mod files;

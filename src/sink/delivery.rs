@@ -21,11 +21,11 @@ use crate::view::failing::Part;
 use driftgate_core::judge::verdict::Action;
 
 /// Between two looks into an empty queue.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A webhook is asked for so long after something happened, whatever it answers.
-const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
+pub(super) const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
 /// Where it says that it does not take this very content, for so long.
-const REFUSED: Duration = Duration::from_secs(600);
+pub(super) const REFUSED: Duration = Duration::from_secs(600);
 
 /// How a sink is reached.
 pub enum Route {

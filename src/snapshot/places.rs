@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use reqwest::Url;
 
+use driftgate_core::fact::attestation::{SCHEME, repository};
+
 /// The prefixes that the configuration allows beside the folder or bucket of the policy itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(Vec<Place>);
@@ -138,6 +140,8 @@ fn place(directory: &Path, text: &str) -> Result<Place, String> {
         None => text,
         Some(("file", path)) => path,
         Some(_) => {
+            // Of an artifact in a registry, where its repository lies.
+            let text = if text.starts_with(SCHEME) { &format!("{SCHEME}{}", repository(text)) } else { text };
             let url = Url::parse(text).map_err(|e| format!("it is no URL: {e}"))?;
             let host = url.host_str().filter(|h| !h.is_empty()).ok_or("it names no bucket or host")?;
             let port = url.port().map_or_else(String::new, |p| format!(":{p}"));

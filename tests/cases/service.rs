@@ -205,20 +205,24 @@ impl Service {
     /// Registers the champion in prod and the challenger in staging, with what the gate asks for.
     pub fn register(&self, daemon: &Daemon, champion: &str, challenger: &str) {
         self.folder.write("model.bin", format!("weights of {challenger}"));
+        let artifact = self.folder.path("model.bin");
+        self.register_artifact(daemon, champion, challenger, &artifact.display().to_string());
+    }
+
+    /// The same, with an artifact that is there already.
+    pub fn register_artifact(&self, daemon: &Daemon, champion: &str, challenger: &str, artifact: &str) {
         self.folder.write(
             "evidence.json",
             json!({"data_snapshot": "sha256:".to_owned() + &"ab".repeat(32), "code_commit": "git:1234abcd", "offline": {"auc": 0.935}}).to_string(),
         );
         let model = &self.model;
         self.run(daemon, "op", &format!("register {model} {champion} --stage prod")).exits(0);
-        let artifact = self.folder.path("model.bin");
         let evidence = self.folder.path("evidence.json");
         self.run(
             daemon,
             "op",
             &format!(
-                "register {model} {challenger} --stage staging --artifact {} --evidence {}",
-                artifact.display(),
+                "register {model} {challenger} --stage staging --artifact {artifact} --evidence {}",
                 evidence.display()
             ),
         )

@@ -1,7 +1,8 @@
 //! What happened to a model, as the ledger says it in the transaction that did it: neutral facts, and what each system outside
 //! gets of them. [`topic`] is the one writer of the signals topic (and of the topics of verdicts and signed heads), [`webhook`]
-//! that of events to URLs, [`tags`] that of tags of a version in an external registry. All of it is text: who carries it is no business of this module.
+//! that of events to URLs, [`attestation`] that of statements beside artifacts, [`tags`] that of tags of a version in an external registry. All of it is text: who carries it is no business of this module.
 
+pub mod attestation;
 pub mod external;
 pub mod tags;
 pub mod topic;

@@ -8,8 +8,10 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublic
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::chain::{Head, rfc3339};
+use crate::codec::dsse::pre_authentication;
 use crate::codec::hash::sha256_hex;
 
 /// The beginning of every signed message, so that a signature cannot be used for another purpose.
@@ -104,6 +106,12 @@ impl Signer {
         SignedHead { signature: BASE64.encode(signature.as_ref()), ..unsigned }
     }
 
+    /// The signature under an envelope of DSSE, base64. No head and no kept text begins as what it is over.
+    #[must_use]
+    pub fn sign_envelope(&self, payload_type: &str, payload: &[u8]) -> String {
+        BASE64.encode(self.pair.sign(&pre_authentication(payload_type, payload)).as_ref())
+    }
+
     /// Signs a text that is kept beside the log; base64.
     #[must_use]
     pub fn vouch(&self, text: &str) -> String {
@@ -132,6 +140,12 @@ impl PublicKey {
             UnparsedPublicKey::new(&ED25519, self.0).verify(message.as_bytes(), &signature).is_ok()
         };
         BASE64.decode(signature).is_ok_and(checks)
+    }
+
+    /// SHA-256 of its `SubjectPublicKeyInfo`, base64: how a Sigstore bundle says which key signed.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        BASE64.encode(Sha256::digest([SPKI_PREFIX.as_slice(), &self.0].concat()))
     }
 
     /// As other tools read it (`openssl pkey -pubin`).

@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::certificates;
+use crate::codec::dsse::{IN_TOTO, pre_authentication};
 use crate::codec::hash;
 use crate::policy::signing::{ModelSigner, SignerTrust, curve, from_base64};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://model_signing/signature/v1.0";
 /// The longest name of a file, in bytes.
@@ -118,8 +118,8 @@ impl Bundle {
         let material = material(object(bundle, "verificationMaterial")?)?;
         let envelope = object(bundle, "dsseEnvelope")?;
         let kind = text(envelope, "payloadType");
-        if kind != Some(PAYLOAD_TYPE) {
-            return Err(format!("its payloadType is {}, not {PAYLOAD_TYPE}", said(kind)));
+        if kind != Some(IN_TOTO) {
+            return Err(format!("its payloadType is {}, not {IN_TOTO}", said(kind)));
         }
         let payload = text(envelope, "payload").and_then(from_base64).ok_or("its payload is no base64")?;
         let signatures = envelope.get("signatures").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -178,8 +178,7 @@ impl Bundle {
     }
 
     fn is_signed_by(&self, spki: &[u8]) -> bool {
-        let mut message = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), self.payload.len()).into_bytes();
-        message.extend_from_slice(&self.payload);
+        let message = pre_authentication(IN_TOTO, &self.payload);
         curve(spki).is_some_and(|key| key.verify_sig(&message, &self.signature).is_ok())
     }
 

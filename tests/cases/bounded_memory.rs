@@ -1,4 +1,4 @@
-//! A replay's memory does not grow with the stream.
+//! A replay's memory does not grow with the stream. Its name is among the first, so that this test, the longest, begins early.
 
 use std::thread;
 

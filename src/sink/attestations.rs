@@ -1,0 +1,177 @@
+//! Carries attestations to the registries that artifacts lie in: a thread for all, since most models share one; a registry that does not take
+//! them holds up its own only. Each is tried again for days, and for minutes where the registry refuses that very one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::delivery::{GIVEN_UP_MS, LOOK_EVERY, REFUSED};
+use super::standing::Standing;
+use crate::clock::{now_ms, wait};
+use crate::ledger::{Embedded, Outgoing, Sink};
+use crate::oci::{Attestation, Location, OciError, Registries};
+use crate::snapshot::places::Places;
+use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable};
+use crate::view::Shared;
+use crate::view::failing::Part;
+
+/// So many are looked at in one go.
+const MOST: usize = 1000;
+
+/// Carries attestations until `stop`.
+pub struct Attestations {
+    pub registries: Registries,
+    /// Where artifacts may lie: whoever registers a version does not choose whom this machine talks to.
+    pub places: Places,
+    pub registry: Arc<Embedded>,
+    pub view: Shared,
+}
+
+/// What the ledger queued.
+#[derive(Deserialize)]
+struct Queued<'a> {
+    model: String,
+    version: String,
+    location: String,
+    sha256: Option<String>,
+    #[serde(borrow)]
+    statement: Option<&'a RawValue>,
+}
+
+/// A registry of artifacts, as it was found so far.
+struct Host {
+    standing: Standing,
+    /// Nothing is sent there before.
+    rests_until: Instant,
+    /// The one that is refused, and since when.
+    refused: Option<(i64, Instant)>,
+}
+
+/// Why something was not attached.
+#[derive(Debug, thiserror::Error)]
+enum Unattached {
+    #[error("{0}")]
+    Registry(#[from] OciError),
+    #[error(
+        "the digest of its artifact is not known: register the version with it (`driftgate register --artifact oci://…` reads it)"
+    )]
+    NoDigest,
+    #[error("{0} lies under none of the configuration's `artifacts`: allow its place there")]
+    NotAllowed(String),
+    #[error("what is queued cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the registry has no key to sign with")]
+    NoKey,
+}
+
+impl Unattached {
+    /// Whether trying again changes nothing.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::NoDigest | Self::NotAllowed(_) | Self::Unreadable(_))
+    }
+
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_of_content())
+    }
+}
+
+impl Attestations {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self, stop: impl Fn() -> bool + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+        let name = format!("to-{}", Sink::Oci.name());
+        thread::Builder::new().name(name).spawn(move || self.carry(&stop))
+    }
+
+    fn carry(&self, stop: &dyn Fn() -> bool) {
+        let mut hosts: BTreeMap<String, Host> = BTreeMap::new();
+        while !stop() {
+            let waiting = self.registry.outgoing(Sink::Oci, MOST).unwrap_or_else(|e| {
+                QueueUnreadable { sink: &Sink::Oci.name(), error: &e.to_string() }.emit();
+                Vec::new()
+            });
+            let mut sent = false;
+            for next in &waiting {
+                let host = hosts.entry(host_of(next)).or_insert_with_key(|name| self.host(name));
+                if stop() || host.rests_until > Instant::now() {
+                    continue;
+                }
+                sent = true;
+                if self.take(next, host) {
+                    self.done(next.id);
+                }
+            }
+            // What rests is not read ten times a second.
+            let pause = if sent || waiting.is_empty() { LOOK_EVERY } else { LOOK_EVERY * 5 };
+            wait(pause, LOOK_EVERY, stop);
+        }
+    }
+
+    fn host(&self, name: &str) -> Host {
+        let part = Part::Sink(format!("{} {name}", Sink::Oci.name()));
+        Host { standing: Standing::new(part, self.view.clone()), rests_until: Instant::now(), refused: None }
+    }
+
+    /// Attaches one, or gives it up; whether it is done with.
+    fn take(&self, next: &Outgoing, host: &mut Host) -> bool {
+        let began = Instant::now();
+        let error = match self.attach(next) {
+            Ok(()) => {
+                host.standing.delivered();
+                host.refused = None;
+                return true;
+            }
+            Err((of, error)) => (error.is_final(), error.is_of_content(), format!("{of}: {error}")),
+        };
+        let (is_final, is_of_content, why) = error;
+        if is_of_content && host.refused.is_none_or(|(id, _)| id != next.id) {
+            host.refused = Some((next.id, began));
+        }
+        let refused = host.refused.filter(|(id, _)| *id == next.id && is_of_content);
+        let asked = refused.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        if is_final || asked >= REFUSED || now_ms().saturating_sub(next.at_ms) >= GIVEN_UP_MS {
+            host.standing.dropped(1, &why);
+            return true;
+        }
+        host.rests_until = Instant::now() + host.standing.failed(began, &why);
+        false
+    }
+
+    /// Attaches one; an error comes with what it is of.
+    fn attach(&self, next: &Outgoing) -> Result<(), (String, Unattached)> {
+        let queued: Queued<'_> =
+            serde_json::from_str(&next.body).map_err(|e| (next.key.clone(), Unattached::Unreadable(e.to_string())))?;
+        let of =
+            |error: Unattached| (format!("the attestation of version {} of {}", queued.version, queued.model), error);
+        let (Some(sha256), Some(statement)) = (&queued.sha256, queued.statement) else {
+            return Err(of(Unattached::NoDigest));
+        };
+        // No path of this machine is meant.
+        if self.places.check(Path::new("/"), &queued.location).is_err() {
+            return Err(of(Unattached::NotAllowed(queued.location.clone())));
+        }
+        let bundle = self.registry.attest(statement.get()).ok_or_else(|| of(Unattached::NoKey))?;
+        let location: Location = queued.location.parse().map_err(|e: OciError| of(e.into()))?;
+        let attestation = Attestation { sha256, bundle: &bundle, at_ms: next.at_ms };
+        self.registries.attach(&location, &attestation).map_err(|e| of(e.into()))
+    }
+
+    fn done(&self, id: i64) {
+        // If this fails it is attached once more, which changes nothing.
+        if let Err(e) = self.registry.delivered(&[id]) {
+            DeliveryNotRecorded { sink: &Sink::Oci.name(), error: &e.to_string() }.emit();
+        }
+    }
+}
+
+/// The registry that something goes to; what names none has a place of its own.
+fn host_of(next: &Outgoing) -> String {
+    next.key.parse::<Location>().map_or_else(|_| next.key.clone(), |location| location.registry().to_owned())
+}

@@ -16,8 +16,8 @@ use super::terminal::{Steered, shown};
 
 /// Starts logging, and hands spans to `tracer`; a second call changes nothing.
 pub fn start(tracer: Option<SdkTracer>) {
-    // The caller reports what the verifier says of a certificate, with the server's name.
-    let usual = || EnvFilter::new("info,rustls_platform_verifier=off");
+    // The caller reports what the verifier says of a certificate, with the server's name, and what a registry of artifacts did not do.
+    let usual = || EnvFilter::new("info,rustls_platform_verifier=off,oci_client=off");
     let named = |name| EnvFilter::try_from_env(name);
     let filter = named("DRIFTGATE_LOG").or_else(|_| named("RUST_LOG")).unwrap_or_else(|_| usual());
     // An error of writing is not written to the same place, where it would panic.

@@ -2,9 +2,10 @@
 //! lists it by itself; where one does not, it is added to an index that is tagged with the subject's digest, as the specification asks of
 //! clients. Everything is named by its content, so that writing it again changes nothing.
 
-use oci_client::Client;
+use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ impl Attaching<'_> {
         Err(OciError::Unreachable { registry: self.location.registry().to_owned(), why })
     }
 
-    fn failed(&self, what: &str, error: oci_client::errors::OciDistributionError) -> OciError {
+    fn failed(&self, what: &str, error: OciDistributionError) -> OciError {
         OciError::of(self.location.registry(), what, error)
     }
 
@@ -88,8 +89,16 @@ impl Attaching<'_> {
 
     async fn push_blob(&self, text: &str) -> Result<(), OciError> {
         let (at, digest) = (self.location.reference(), digest_of(text));
-        let pushed = self.client.push_blob(&at, text.as_bytes().to_vec(), &digest).await;
-        pushed.map(drop).map_err(|e| self.failed("a blob", e))
+        match self.client.push_blob(&at, text.as_bytes().to_vec(), &digest).await {
+            Ok(_) => Ok(()),
+            // Some registries do not say where it is now.
+            Err(OciDistributionError::RegistryNoLocationError) if self.has_blob(&at, &digest).await? => Ok(()),
+            Err(e) => Err(self.failed("a blob", e)),
+        }
+    }
+
+    async fn has_blob(&self, at: &Reference, digest: &str) -> Result<bool, OciError> {
+        self.client.blob_exists(at, digest).await.map_err(|e| self.failed("a blob", e))
     }
 
     /// Writes a manifest under its digest, which it gives back.

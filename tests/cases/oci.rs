@@ -1,11 +1,14 @@
 //! Artifacts in OCI registries: a gate reads which manifest a name has now, and what happens to a version is attested beside it. The registries
 //! are real ones, which `make oci-test` builds: one lists what refers to a manifest, the other leaves that to its clients. cosign verifies.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::Method;
+use reqwest::blocking::RequestBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +21,8 @@ const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 /// A repository of a registry, as its own API has it.
 struct Repository {
     host: String,
+    /// Who may read and push there; none: everybody.
+    login: Option<(&'static str, &'static str)>,
     name: &'static str,
     http: reqwest::blocking::Client,
 }
@@ -27,27 +32,36 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Repository {
-    /// The registry that lists referrers, or the one beside it.
+    /// The registry that lists referrers, or the one beside it, which asks for a login.
     fn new(name: &'static str, lists: bool) -> Self {
         let host = std::env::var("DRIFTGATE_TEST_OCI").expect("run `make oci-test`, which starts the registries");
         let (address, port) = host.rsplit_once(':').unwrap();
         let port: u16 = port.parse().unwrap();
         let host = format!("{address}:{}", if lists { port } else { port + 1 });
         let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
-        Self { host, name, http }
+        Self { host, login: (!lists).then_some(("pusher", "pushes-in-tests")), name, http }
     }
 
     fn url(&self, rest: &str) -> String {
         format!("http://{}/v2/{}/{rest}", self.host, self.name)
     }
 
+    /// A request with the login.
+    fn ask(&self, method: Method, url: &str) -> RequestBuilder {
+        let request = self.http.request(method, url);
+        match self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
+    }
+
     fn push_blob(&self, bytes: &[u8]) -> Value {
-        let begun = self.http.post(self.url("blobs/uploads/")).send().unwrap();
+        let begun = self.ask(Method::POST, &self.url("blobs/uploads/")).send().unwrap();
         let to = begun.headers()["location"].to_str().unwrap().to_owned();
         let to = if to.starts_with('/') { format!("http://{}{to}", self.host) } else { to };
         let digest = format!("sha256:{}", sha256(bytes));
         let mark = if to.contains('?') { '&' } else { '?' };
-        let done = self.http.put(format!("{to}{mark}digest={digest}")).body(bytes.to_vec()).send().unwrap();
+        let done = self.ask(Method::PUT, &format!("{to}{mark}digest={digest}")).body(bytes.to_vec()).send().unwrap();
         assert!(done.status().is_success(), "{done:?}");
         json!({"mediaType": "application/octet-stream", "digest": digest, "size": bytes.len()})
     }
@@ -59,7 +73,7 @@ impl Repository {
             "artifactType": "application/vnd.example.model", "config": self.push_blob(b"{}"), "layers": [self.push_blob(weights.as_bytes())],
         });
         let text = manifest.to_string();
-        let put = self.http.put(self.url(&format!("manifests/{tag}")));
+        let put = self.ask(Method::PUT, &self.url(&format!("manifests/{tag}")));
         let put =
             put.header("content-type", "application/vnd.oci.image.manifest.v1+json").body(text.clone()).send().unwrap();
         assert!(put.status().is_success(), "{put:?}");
@@ -68,7 +82,7 @@ impl Repository {
 
     fn get(&self, rest: &str) -> Option<Value> {
         let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, */*";
-        let got = self.http.get(self.url(rest)).header("accept", accept).send().unwrap();
+        let got = self.ask(Method::GET, &self.url(rest)).header("accept", accept).send().unwrap();
         got.status().is_success().then(|| got.json().unwrap())
     }
 
@@ -78,8 +92,8 @@ impl Repository {
         let Some(listed) = self.get(&format!("referrers/sha256:{digest}")).or_else(tagged) else { return Vec::new() };
         let mut found = Vec::new();
         for entry in listed["manifests"].as_array().unwrap() {
-            assert_eq!(entry["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json", "{listed}");
             let manifest = self.get(&format!("manifests/{}", entry["digest"].as_str().unwrap())).unwrap();
+            assert_eq!(manifest["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json", "{manifest}");
             assert_eq!(manifest["subject"]["digest"], format!("sha256:{digest}"));
             let bundle = self.get(&format!("blobs/{}", manifest["layers"][0]["digest"].as_str().unwrap())).unwrap();
             let payload = BASE64.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
@@ -110,6 +124,7 @@ fn cosign(service: &Service, image: &str, kind: &str) -> Result<String, String> 
     assert!(written.success());
     let program = PathBuf::from(std::env::var("DRIFTGATE_TEST_OCI_DIR").unwrap()).join("cosign");
     let mut cosign = Command::new(program);
+    cosign.env("DOCKER_CONFIG", service.folder.path("login"));
     cosign.args(["verify-attestation", "--insecure-ignore-tlog", "--allow-http-registry", "--type", kind, "--key"]);
     let done = cosign.arg(&public).arg(image).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -122,15 +137,22 @@ fn attested(name: &'static str, lists: bool) {
     let location = |tag: &str| format!("oci://{}/{name}:{tag}", repository.host);
     let digest = repository.push("2", "weights of 2");
     let more = format!(
-        "oci: {{attestations: true}}\nartifacts: [\"oci://{}/{name}\"]\nregistry: {{embedded: {{path: registry.db}}}}\n",
+        "oci: {{attestations: true, auth_file: login/config.json}}\nartifacts: [\"oci://{}/{name}\"]\nregistry: {{embedded: {{path: registry.db}}}}\n",
         repository.host
     );
     let service = Service::new(&name.replace('-', "_"), "", PLAN, &more);
+    let login =
+        repository.login.map_or_else(String::new, |(user, password)| BASE64.encode(format!("{user}:{password}")));
+    fs::create_dir(service.folder.path("login")).unwrap();
+    let auths = if lists { json!({}) } else { json!({&repository.host: {"auth": login}}) };
+    service.folder.write("login/config.json", json!({"auths": auths}).to_string());
     let model = service.model.clone();
     let mut daemon = Daemon::start(&service.config(), &[]);
-    service.register_artifact(&daemon, "1", "2", &location("2"));
-    let record = service.run(&daemon, "op", &format!("explain {model} 2 --output json")).stdout.clone();
-    assert!(record.contains(&digest), "the digest was read: {record}");
+    // The daemon's login is no business of the one who registers.
+    let known = if lists { String::new() } else { format!(" --artifact-sha256 {digest}") };
+    service.register_artifact(&daemon, "1", "2", &(location("2") + &known));
+    let record: Value = serde_json::from_str(&daemon.get(&format!("/api/v1/models/{model}/versions/2")).1).unwrap();
+    assert_eq!(record["registry"]["artifact_sha256"], digest, "it was read: {record}");
 
     service.shifted(0, 125, &[serving("1", "prod"), serving("2", "staging")], 50);
     let block = repository.wait_for(&digest, "block");
@@ -207,7 +229,11 @@ fn one_registry_that_is_away_holds_up_no_other() {
     service.register_artifact(&daemon, "1", "2", &format!("oci://{}/reachable-model:2", repository.host));
     service.shifted(0, 125, &[serving("1", "prod"), serving("2", "staging")], 50);
     assert_eq!(repository.wait_for(&digest, "block")["predicate"]["result"], "FAILED");
-    service.wait_for_problem(&daemon, &["oci 127.0.0.1:1", "the attestation of version 1 of reachable_model"]);
+    wait_for("the status to tell", || {
+        let told = service.run(&daemon, "op", "status").stdout.clone();
+        (told.contains("oci 127.0.0.1:1") && told.contains("the attestation of version 1 of reachable_model"))
+            .then_some(())
+    });
     let metrics = daemon.get("/metrics").1;
     assert!(metrics.contains("driftgate_delivery_failures_total{sink=\"oci 127.0.0.1:1\"}"), "{metrics}");
     assert_eq!(daemon.stop(), Some(0));

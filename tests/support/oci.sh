@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Registries of OCI artifacts for tests, built from the Go module proxy, on loopback: one of version 1.1 of the specification, which lists what
-# refers to a manifest, and one of version 1.0, which does not. And cosign, which verifies what driftgate attaches.
+# refers to a manifest, and one of
+# version 1.0, which does not, and asks for a login. And cosign, which verifies what driftgate attaches.
 set -euo pipefail
 
 usage() {
@@ -42,7 +43,7 @@ build() {
 # answers PORT NAME: waits until the registry speaks.
 answers() {
   for _ in $(seq 100); do
-    if curl --silent --fail --output /dev/null "http://127.0.0.1:$1/v2/"; then return; fi
+    if curl --silent --output /dev/null "http://127.0.0.1:$1/v2/"; then return; fi
     kill -0 "$(cat "$dir/$2.pid")" 2>/dev/null || break
     sleep 0.1
   done
@@ -54,10 +55,14 @@ start() {
   local port=${1:?PORT}
   setsid "$dir/listing" "127.0.0.1:$port" >"$dir/listing.log" 2>&1 &
   echo $! >"$dir/listing.pid"
+  # The user is `pusher` with the password `pushes-in-tests`, in bcrypt.
+  # shellcheck disable=SC2016
+  echo 'pusher:$2b$04$abcdefghijklmnopqrstuuOp/fHMKig4mqnaetDgG7hd06pYSK.ni' >"$dir/users"
   cat >"$dir/distribution.yml" <<CONFIG
 version: 0.1
 log: {level: warn}
 storage: {inmemory: {}}
+auth: {htpasswd: {realm: tests, path: "$dir/users"}}
 http: {addr: "127.0.0.1:$((port + 1))"}
 CONFIG
   OTEL_TRACES_EXPORTER=none setsid "$dir/distribution" serve "$dir/distribution.yml" >"$dir/distribution.log" 2>&1 &

@@ -46,7 +46,7 @@ fn file(path: &str, more: &str) -> String {
         "http.oidc" => oidc(more, ""),
         "http.oidc.roles.*" => oidc("", more),
         "http.oidc.sign_in" => oidc(&format!(", sign_in: {{client_id: c, url: \"https://d\"{more}}}"), ""),
-        "oci" => all(format!("oci: {{attestations: true{more}}}")),
+        "oci" => all(format!("oci: {{{}}}", more.trim_start_matches(", "))),
         "prometheus[]" => {
             all(format!("prometheus: [{{url: \"http://p\", query: q, model: m, metric: c, topic: t2{more}}}]"))
         }

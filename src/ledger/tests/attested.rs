@@ -6,7 +6,8 @@ use super::*;
 
 #[test]
 fn a_block_of_an_artifact_in_a_registry_is_queued_with_its_digest_and_of_no_other() {
-    let registry = registry().telling(vec![Sink::Oci]);
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Embedded::open(&folder.path().join("registry.db")).unwrap().telling(vec![Sink::Oci]);
     let hex = "ab".repeat(32);
     let versions = [
         ("1", "oci://ghcr.io/acme/m:1".to_owned(), Some(hex.clone())),

@@ -175,3 +175,62 @@ impl Attestations {
 fn host_of(next: &Outgoing) -> String {
     next.key.parse::<Location>().map_or_else(|_| next.key.clone(), |location| location.registry().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftgate_core::judge::verdict::{Action, Signal};
+    use driftgate_core::promotion::version::Registration;
+
+    fn block(version: &str) -> Signal {
+        Signal {
+            signal_id: version.into(),
+            ts: "2026-11-30T00:00:00Z".into(),
+            model: "m".into(),
+            version: version.into(),
+            group: "drift".into(),
+            action: Action::Block,
+            stage: None,
+            rollback_to: None,
+            reasons: vec!["drift/psi x 0.3 breaks lt 0.2".into()],
+            verdict_id: "v".into(),
+            policy_sha256: "p".into(),
+        }
+    }
+
+    #[test]
+    fn what_can_never_be_attached_is_given_up_and_what_may_be_later_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Embedded::open(&folder.path().join("registry.db")).unwrap().telling(vec![Sink::Oci]);
+        let hex = "ab".repeat(32);
+        let versions = [
+            ("without", "oci://127.0.0.1:1/m:1", None),
+            ("outside", "oci://elsewhere.example.com/m:1", Some(&hex)),
+            ("unnamed", "oci://127.0.0.1:1/", Some(&hex)),
+            ("away", "oci://127.0.0.1:1/m:2", Some(&hex)),
+        ];
+        for (version, artifact, sha256) in versions {
+            let new = Registration {
+                model: "m".into(),
+                version: version.into(),
+                artifact: Some(artifact.into()),
+                artifact_sha256: sha256.cloned(),
+                ..Registration::default()
+            };
+            registry.register(&new, "ci", 1).unwrap();
+            registry.apply(&block(version), now_ms()).unwrap();
+        }
+        let places = Places::parse(Path::new("/"), &["oci://127.0.0.1:1/".to_owned()]).unwrap();
+        let (registries, view) = (Registries::default(), Shared::default());
+        let carrier = Attestations { registries, places, registry: Arc::new(registry), view: view.clone() };
+        let mut host = carrier.host("127.0.0.1:1");
+        let queued = carrier.registry.outgoing(Sink::Oci, 10).unwrap();
+        let taken: Vec<bool> = queued.iter().map(|next| carrier.take(next, &mut host)).collect();
+        assert_eq!(taken, [true, true, false, false], "no digest; no place of ours; refused for ten minutes; away");
+        assert_eq!(view.read().undeliverable["oci 127.0.0.1:1"], 2);
+        assert_eq!(view.read().delivery_failures["oci 127.0.0.1:1"], 2);
+        let why = view.read().failing[&Part::Sink("oci 127.0.0.1:1".into())].clone();
+        assert!(why.starts_with("the attestation of version away of m: 127.0.0.1:1 cannot be reached"), "{why}");
+        assert!(host.rests_until > Instant::now());
+    }
+}

@@ -84,6 +84,7 @@ impl Config {
             .chain(self.registry.mlflow().and_then(|mlflow| mlflow.token_file.as_ref()))
             .chain(self.publish.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()))
             .chain(self.prometheus.iter().filter_map(|query| query.token_file.as_ref()))
+            .chain(self.oci.registries.auth_file.as_ref())
             .chain(state)
             .chain(dead)
             .cloned()

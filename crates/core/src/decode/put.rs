@@ -6,9 +6,11 @@ use std::io::Write as _;
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};
 
+use super::coder::Word;
 use super::json::{Stop, Walk};
 use super::plan::{Meaning, Short};
 use super::scan::Token;
+use super::short::short_word;
 use super::{Reason, Reject};
 use crate::codec::hash::push_hex;
 use crate::event::{Field, TimeUnit, numeric};
@@ -56,6 +58,41 @@ impl Walk<'_, '_> {
         let again = self.marked(to);
         if let Some(slot) = self.row.numeric.get_mut(slot) {
             *slot = if again { numeric::INVALID } else { number };
+        }
+        true
+    }
+
+    /// A text. A short one that is a category, a segment's value, the version or the model, and nothing else, is known by its word, as in JSON.
+    #[inline]
+    pub(super) fn put_text(&mut self, to: Place, text: &str) -> Result<(), Stop> {
+        if let Some(word) = short_word(text)
+            && !self.has(to)
+            && self.put_short(to, text, word)
+        {
+            self.mark(to);
+            return Ok(());
+        }
+        self.put(to, Token::Plain(text))
+    }
+
+    /// Takes a short text by its word, where its key has one meaning; whether it did.
+    #[inline]
+    fn put_short(&mut self, to: Place, text: &str, word: Word) -> bool {
+        let (bytes, whole) = (text.as_bytes(), 0..text.len());
+        match self.plan.nodes[to.0].keys[to.1].short {
+            Short::Categorical(i) if self.plain.values => {
+                let Some(slot) = self.row.categorical.get_mut(i) else { return false };
+                *slot = self.coder.short_category(i, word, bytes, whole, &mut self.row.fresh);
+            }
+            Short::Segment(i) if self.plain.values => {
+                let Some(slot) = self.row.segments.get_mut(i) else { return false };
+                *slot = self.coder.short_attribute(i, word, bytes, whole);
+            }
+            Short::Version if self.plain.version && !text.is_empty() => {
+                self.row.version = self.coder.short_version(word, bytes, whole, &mut self.row.fresh);
+            }
+            Short::Model if self.plain.model && word == self.model_word => self.names_model = true,
+            _ => return false,
         }
         true
     }

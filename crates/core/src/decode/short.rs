@@ -56,6 +56,19 @@ impl ShortText {
     }
 }
 
+/// The word of a text of at most `MOST_SHORT` bytes, as `ShortText` has it; here they may be any.
+#[inline]
+#[must_use]
+pub fn short_word(text: &str) -> Option<Word> {
+    let bytes = text.as_bytes();
+    if bytes.len() > MOST_SHORT {
+        return None;
+    }
+    let mut word = [0; 16];
+    word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(u128::from_le_bytes(word) | (bytes.len() as Word) << 120)
+}
+
 /// The last bytes of an event, fewer than sixteen, with zeros behind them, where a run of a string ends too.
 #[inline]
 fn rest(bytes: &[u8], start: usize) -> Option<u128> {
@@ -124,6 +137,11 @@ mod tests {
             if let (Some(x), Some(y)) = (read(&a), read(&b)) {
                 prop_assert_eq!(x.0 == y.0, a == b);
             }
+            for text in [&a, &b] {
+                prop_assert_eq!(short_word(text).is_some(), text.len() <= MOST_SHORT);
+                read(text).into_iter().for_each(|(word, ..)| assert_eq!(short_word(text), Some(word)));
+            }
+            prop_assert_eq!(short_word(&a) == short_word(&b), a == b || a.len().min(b.len()) > MOST_SHORT);
         }
     }
 

@@ -112,13 +112,23 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Reads a value and puts it into its place.
+    /// Reads a value and puts it into its place: numbers and texts, which most fields are, without the way through what else there is.
+    #[inline]
+    fn field(&mut self, kind: &'a Kind, to: Option<Place>, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
+        match (kind, to) {
+            (Kind::Double, Some(to)) => walk.put_number(to, f64::from_le_bytes(self.chunk()?)),
+            (Kind::Text, Some(to)) => walk.put_text(to, self.text()?),
+            _ => self.value(kind, to, walk),
+        }
+    }
+
+    /// The same of any value.
     fn value(&mut self, kind: &'a Kind, to: Option<Place>, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
         match kind {
             Kind::Union(branches) => {
                 let branch = self.branch(branches, "the branch")?;
                 // Unions hold no unions, so this goes no deeper than what they hold.
-                self.value(branch, to, walk)
+                self.field(branch, to, walk)
             }
             Kind::Record(at, is_placed) => {
                 if let Some(to) = to {
@@ -138,7 +148,7 @@ impl<'a> Pass<'a> {
                 self.blocks(|pass| {
                     let key = pass.text()?;
                     let to = node.and_then(|node| Some((node, walk.plan.nodes.get(node)?.find(key)?)));
-                    pass.value(value, to, walk)
+                    pass.field(value, to, walk)
                 })
             }
             _ => match to {
@@ -153,7 +163,7 @@ impl<'a> Pass<'a> {
         self.deeper()?;
         let program = self.program;
         for step in &program.records[at] {
-            self.value(&step.kind, step.to, walk)?;
+            self.field(&step.kind, step.to, walk)?;
         }
         self.depth_left += 1;
         Ok(())
@@ -192,8 +202,8 @@ impl<'a> Pass<'a> {
             Kind::Integer => walk.put_integer(to, self.long()?),
             Kind::Float => walk.put_number(to, single(f32::from_le_bytes(self.chunk()?))),
             Kind::Double => walk.put_number(to, f64::from_le_bytes(self.chunk()?)),
-            Kind::Text => walk.put(to, Token::Plain(self.text()?)),
-            Kind::Symbols(symbols) => walk.put(to, Token::Plain(self.branch(symbols, "the symbol")?)),
+            Kind::Text => walk.put_text(to, self.text()?),
+            Kind::Symbols(symbols) => walk.put_text(to, self.branch(symbols, "the symbol")?),
             Kind::Date => {
                 let days = self.long()?;
                 walk.put_time(to, days, days.checked_mul(DAY_MS))

@@ -36,7 +36,7 @@ pub struct Values {
     pub categorical: Vec<u32>,
     /// Segment attributes, as the features and as the segments have them.
     pub(super) attributes: Vec<u32>,
-    pub(super) segments: Vec<u32>,
+    pub(in crate::decode) segments: Vec<u32>,
     pub kpis: Vec<Flag>,
     /// Of a measurement: the metric's slot, `code::MISSING` for one that no rule reads, `None` for none at all.
     pub metric: Option<u32>,

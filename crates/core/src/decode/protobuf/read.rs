@@ -55,6 +55,11 @@ impl<'a> Pass<'a> {
             self.rest = rest;
             return Ok(byte.into());
         }
+        // As of fields from the sixteenth on.
+        if let [low, high @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(low & 0x7f) | u64::from(*high) << 7);
+        }
         let mut number = 0_u64;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
             number |= u64::from(byte & 0x7f) << (7 * at);
@@ -137,7 +142,7 @@ impl<'a> Pass<'a> {
         let program = self.program;
         let steps = &program.messages[at];
         // Fields come in the order of their numbers, mostly.
-        let mut guess = 0;
+        let (mut guess, mut written, mut in_order) = (0, 0, true);
         loop {
             if self.rest.is_empty() {
                 if group.is_some() {
@@ -157,10 +162,14 @@ impl<'a> Pass<'a> {
                 self.skip(number, wire)?;
                 continue;
             };
+            // In this order each comes once.
+            in_order &= found >= guess;
+            written += usize::from(step.implicit);
             guess = found + 1;
             self.step(step, wire, walk)?;
         }
-        for step in steps.iter().filter(|step| step.implicit) {
+        let all_are_written = in_order && steps.iter().filter(|step| step.implicit).count() == written;
+        for step in steps.iter().filter(|step| step.implicit && !all_are_written) {
             if let Kind::Scalar(scalar) = &step.kind
                 && !walk.has(step.to)
             {
@@ -172,7 +181,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads the value of a field into its place. Of several the last one counts, and messages are merged.
+    #[inline]
     fn step(&mut self, step: &'a Step, wire: u8, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
+        // What most fields are, without the way through what else there is.
+        if let Kind::Scalar(Scalar::Double) = step.kind
+            && wire == EIGHT
+            && !walk.has(step.to)
+        {
+            return walk.put_number(step.to, f64::from_le_bytes(self.chunk()?));
+        }
         match step.kind {
             Kind::Message(_) | Kind::Group(_) | Kind::Map(..) | Kind::Struct(Some(_)) => {}
             _ if walk.has(step.to) => walk.forget(step.to),
@@ -264,13 +281,13 @@ impl<'a> Pass<'a> {
             Scalar::Text => {
                 let bytes = self.bytes()?;
                 let text = std::str::from_utf8(bytes).map_err(|_| self.damaged("a text before it is not UTF-8"))?;
-                walk.put(to, Token::Plain(text))
+                walk.put_text(to, text)
             }
             Scalar::Bytes => walk.put_bytes(to, self.bytes()?),
             Scalar::Symbols(names) => {
                 let number = self.varint()?.cast_signed() as i32;
                 match names.binary_search_by_key(&number, |(number, _)| *number).ok().and_then(|at| names.get(at)) {
-                    Some((_, name)) => walk.put(to, Token::Plain(name)),
+                    Some((_, name)) => walk.put_text(to, name),
                     // One that a newer schema has.
                     None => walk.put_integer(to, number.into()),
                 }

@@ -172,6 +172,14 @@ fn what_is_not_there_is_the_default_of_a_field_without_presence_and_else_missing
         ));
         assert_eq!(proto.held(), json.held(), "{schema}");
     }
+    // What comes again, and out of order, does not stand for what never comes.
+    let amount = [&[9][..], &2.5_f64.to_le_bytes()].concat();
+    let features = [&[0x10, 7][..], &amount, &[0x10, 7], &amount, &[0x10, 7]].concat();
+    let mut proto = bare(implicit);
+    proto.read(&[&event[..event.len() - 1], &[u8::try_from(features.len()).unwrap()], &features].concat()).unwrap();
+    let json = r#"{"prediction_id": "p", "model": "flights", "version": "v", "ts": 5, "score": 0,
+        "features": {"amount": 2.5, "age": 7, "carrier": "UNKNOWN", "code": "", "origin": ""}}"#;
+    assert_eq!(proto.held(), Fixture::json(json).held());
     // Features that are not there have no defaults, and neither has the time.
     let mut proto = bare(implicit);
     proto.read(&event[..event.len() - 2]).unwrap();

@@ -123,14 +123,14 @@ fn joined(group: &mut Group<'_>, name: &str, pipeline: &Pipeline, logged: &Logge
     learn(pipeline, &mut out[0]);
     group.bench_function(name, |b| {
         b.iter(|| {
-            let (mut join, mut decoded) = (joiner(&settings), 0);
+            let (mut join, mut rows_read) = (joiner(&settings), 0);
             for messages in messages.chunks(2 * BATCH) {
                 out.iter_mut().for_each(PredictionBatch::clear);
                 pass(&mut out, &mut join, messages);
-                decoded += out[0].len();
+                rows_read += out[0].len();
                 black_box(&out);
             }
-            assert_eq!(decoded, events);
+            assert_eq!(rows_read, events);
         });
     });
 }

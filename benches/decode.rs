@@ -24,7 +24,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
-use made::{AVRO, as_avro, events};
+use made::{AVRO, as_avro, events, policy};
 
 use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
 use driftgate_core::decode::decoder::{EventDecoder, Format};
@@ -35,7 +35,7 @@ use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::pipeline::Pipeline;
 use driftgate_core::pipeline::batch;
-use driftgate_core::policy;
+use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
 
 /// The time of every event's record: later than any event.
@@ -71,21 +71,8 @@ struct Features<'a> {
     c3: &'a str,
 }
 
-/// PSI and KS on everything, against grids of 1021 points; segments are counted, no label is waited for.
-fn policy() -> policy::Policy {
-    let numeric: Vec<String> = (0..20).map(|i| format!("n{i:02}")).collect();
-    let text = format!(
-        "apiVersion: driftgate/v1\nmodel: credit\nbaseline: {{snapshot: \"v{{version}}.parquet\", columns: {{score: score}}}}\n\
-         features: {{numeric: [{}], categorical: [c0, c1, c2, c3]}}\nscore: {{threshold: 0.5}}\nsegments: [seg0, seg1]\n\
-         checks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules:\n    - psi: {{of: features, lt: 0.2}}\n\
-         \x20   - psi: {{id: psi_score, of: score, lt: 0.2}}\n    - ks_p: {{of: features, gte: 0.01}}\n",
-        numeric.join(", ")
-    );
-    policy::parse(&text, std::path::Path::new("policy.yaml")).expect("a policy")
-}
-
 /// What the events themselves look like, as training data.
-fn reference(policy: &policy::Policy, batch: &PredictionBatch) -> Reference {
+fn reference(policy: &Policy, batch: &PredictionBatch) -> Reference {
     let named = |codes: &[u32]| {
         let names = (0..=codes.iter().copied().max().unwrap_or(0)).map(|c| format!("{c}")).collect();
         Arc::new(Coded { names, codes: codes.iter().map(|c| Some(*c)).collect() })

@@ -38,7 +38,6 @@ use driftgate_core::intake::Setup;
 use driftgate_core::kserve::pairs::{Found, Pairs, Side};
 use driftgate_core::kserve::{Halves, Joiner, Logged, Settings, Version};
 use driftgate_core::pipeline::{Pipeline, batch};
-use driftgate_core::policy;
 
 /// The time of every event's record.
 const RECORD_TS: i64 = i64::MAX / 2;
@@ -46,19 +45,6 @@ const RECORD_TS: i64 = i64::MAX / 2;
 const BATCH: usize = 2048;
 
 type Group<'c> = BenchmarkGroup<'c, WallTime>;
-
-/// A pipeline, which gives categories their codes, as in a daemon.
-fn pipeline() -> Pipeline {
-    let numeric: Vec<String> = (0..20).map(|i| format!("n{i:02}")).collect();
-    let text = format!(
-        "apiVersion: driftgate/v1\nmodel: credit\nbaseline: {{snapshot: \"v{{version}}.parquet\", columns: {{score: score}}}}\n\
-         features: {{numeric: [{}], categorical: [c0, c1, c2, c3]}}\nscore: {{threshold: 0.5}}\nsegments: [seg0, seg1]\n\
-         checks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules: [{{psi: {{of: features, lt: 0.2}}}}]\n",
-        numeric.join(", ")
-    );
-    let policy = policy::parse(&text, std::path::Path::new("policy.yaml")).expect("a policy");
-    Pipeline::new(Arc::new(policy), Setup::default(), 1)
-}
 
 fn batches() -> [PredictionBatch; 1] {
     [PredictionBatch::new(20, 4, 2)]
@@ -221,7 +207,9 @@ fn logged(event: &Value, logged: &Logged) -> Vec<(String, Vec<u8>)> {
 }
 
 fn formats(c: &mut Criterion) {
-    let (pipeline, events) = (pipeline(), made::events());
+    // It gives categories their codes, as in a daemon.
+    let pipeline = Pipeline::new(Arc::new(made::policy()), Setup::default(), 1);
+    let events = made::events();
     let mut group = c.benchmark_group("formats");
     group.throughput(Throughput::Elements(events.len() as u64));
     let json: Vec<Vec<u8>> = events.iter().map(|event| event.clone().into_bytes()).collect();

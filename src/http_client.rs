@@ -10,7 +10,7 @@ use reqwest::redirect::Policy as Redirects;
 use reqwest::{Certificate, Url};
 
 /// What is sent as `User-Agent`.
-const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
+pub const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
 /// A file of CA certificates is no longer than this; those of the web take 250 kB.
 const LONGEST_CA_FILE: u64 = 4 << 20;
 

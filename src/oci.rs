@@ -25,8 +25,6 @@ pub use error::OciError;
 use error::shown;
 pub use location::Location;
 
-/// What is sent as `User-Agent`.
-const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
 /// A registry that answers nothing for so long has failed,
 const SILENCE: Duration = Duration::from_secs(10);
 /// and so has all that is asked of it for one artifact after this.
@@ -82,7 +80,7 @@ impl Registries {
             extra_root_certificates: authorities,
             read_timeout: Some(SILENCE),
             connect_timeout: Some(SILENCE),
-            user_agent: AGENT,
+            user_agent: http_client::AGENT,
             ..ClientConfig::default()
         };
         let client = Client::try_from(config).map_err(|e| failed(e.to_string()))?;

@@ -8,6 +8,7 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 
 use driftgate_core::decode::avro::Writer;
+use driftgate_core::policy::{Policy, parse};
 
 const EVENTS: usize = 8192;
 
@@ -91,4 +92,17 @@ pub fn as_avro(events: &[String]) -> (Writer, Vec<Vec<u8>>) {
         writer.write_value_to_vec(value).expect("a value")
     };
     (Writer::parse(AVRO, &[]).expect("a schema"), events.iter().map(value).collect())
+}
+
+/// PSI and KS on everything, against grids of 1021 points; segments are counted, no label is waited for.
+pub fn policy() -> Policy {
+    let numeric: Vec<String> = (0..20).map(|i| format!("n{i:02}")).collect();
+    let text = format!(
+        "apiVersion: driftgate/v1\nmodel: credit\nbaseline: {{snapshot: \"v{{version}}.parquet\", columns: {{score: score}}}}\n\
+         features: {{numeric: [{}], categorical: [c0, c1, c2, c3]}}\nscore: {{threshold: 0.5}}\nsegments: [seg0, seg1]\n\
+         checks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules:\n    - psi: {{of: features, lt: 0.2}}\n\
+         \x20   - psi: {{id: psi_score, of: score, lt: 0.2}}\n    - ks_p: {{of: features, gte: 0.01}}\n",
+        numeric.join(", ")
+    );
+    parse(&text, std::path::Path::new("policy.yaml")).expect("a policy")
 }

@@ -1,7 +1,7 @@
 //! `oci:`: registries of OCI artifacts.
 
 use super::key::{Key, default, names, optional};
-use super::reader::ConfigReader;
+use super::reader::{ConfigReader, given};
 use super::sinks::OWN_TLS;
 use super::types::OciConfig;
 use crate::oci::{Location, Registries};
@@ -40,10 +40,10 @@ impl ConfigReader<'_> {
         };
         let map = item.map(const { &names(&OCI) })?;
         let attestations = map.get("attestations").map_or(Some(false), |item| item.boolean());
-        let auth_file = map.get("auth_file").map_or(Some(None), |item| self.path(&item).map(Some));
+        let auth_file = map.get("auth_file").map(|item| self.path(&item));
         let plain_http = map.get("plain_http").map_or_else(|| Some(Vec::new()), |item| hosts(&item));
         let ca_file = self.authorities(map.get("tls").as_ref());
-        let registries = Registries { auth_file: auth_file?, plain_http: plain_http?, ca_file: ca_file? };
+        let registries = Registries { auth_file: given(auth_file)?, plain_http: plain_http?, ca_file: ca_file? };
         Some(OciConfig { attestations: attestations?, registries })
     }
 }

@@ -74,3 +74,12 @@ pub fn url(item: &Item) -> Option<String> {
     }
     item.fail("expected a URL that starts with http:// or https://")
 }
+
+/// What was given must be right; what was not given is fine.
+#[allow(clippy::option_option, reason = "not given, wrong, and right are three things")]
+pub(super) fn given<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        Some(value) => Some(Some(value?)),
+        None => Some(None),
+    }
+}

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{ConfigReader, duration, url};
-use super::sinks::{OWN_TLS, optional};
+use super::reader::{ConfigReader, duration, given, url};
+use super::sinks::OWN_TLS;
 use crate::sink::sagemaker::Groups;
 use driftgate_core::fact::External;
 use driftgate_core::yaml::{Item, Map};
@@ -139,7 +139,7 @@ impl ConfigReader<'_> {
     /// The external registry of `registry`, if it has one.
     #[allow(clippy::option_option, reason = "not given, wrong, and right are three things")]
     fn external(&self, map: &Map<'_>) -> Option<Option<ExternalConfig>> {
-        optional(match (map.get("mlflow"), map.get("sagemaker")) {
+        given(match (map.get("mlflow"), map.get("sagemaker")) {
             (Some(mlflow), None) => Some(self.mlflow(&mlflow).map(ExternalConfig::Mlflow)),
             (None, Some(sagemaker)) => Some(sagemaker_registry(&sagemaker).map(ExternalConfig::SageMaker)),
             (None, None) => None,
@@ -155,7 +155,7 @@ impl ConfigReader<'_> {
         let token_file = map.get("token_file").map(|item| self.path(&item));
         let every = map.get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
         let ca_file = self.authorities(map.get("tls").as_ref());
-        Some(MlflowConfig { url: url?, token_file: optional(token_file)?, every: every?, ca_file: ca_file? })
+        Some(MlflowConfig { url: url?, token_file: given(token_file)?, every: every?, ca_file: ca_file? })
     }
 }
 
@@ -166,7 +166,7 @@ fn sagemaker_registry(item: &Item) -> Option<SageMakerConfig> {
     let region = map.get("region").map(|item| text(&item, "a region"));
     let every = map.get("every").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
     let groups = map.get("groups").map_or_else(|| Some(Groups::new()), |item| groups(&item));
-    Some(SageMakerConfig { region: optional(region)?, groups: groups?, every: every? })
+    Some(SageMakerConfig { region: given(region)?, groups: groups?, every: every? })
 }
 
 /// Model package groups by model.

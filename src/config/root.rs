@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
-use super::reader::{ConfigReader, duration};
+use super::reader::{ConfigReader, duration, given};
 use super::registry::{self, RegistryConfig};
 use super::routing::RoutingConfig;
 use super::schemas::SourceFormat;
@@ -125,7 +125,7 @@ impl ConfigReader<'_> {
         if kafka.is_none() {
             needs_kafka(&map);
         }
-        let (mut http, cluster) = (http?, optionally(cluster)?);
+        let (mut http, cluster) = (http?, given(cluster)?);
         if let Some(cluster) = &cluster {
             cluster.name_host(&mut http);
             own_topics_are_its_own(&map, cluster, sources.as_deref(), publish.as_ref())?;
@@ -133,13 +133,13 @@ impl ConfigReader<'_> {
         Some(Config {
             prometheus: prometheus?,
             routing: routing?,
-            audit_topic: optionally(audit)?,
-            otlp: optionally(otlp)?,
+            audit_topic: given(audit)?,
+            otlp: given(otlp)?,
             cluster,
             policies: policies?,
-            kafka: optionally(kafka)?,
+            kafka: given(kafka)?,
             sources: sources?,
-            schema_registry: optionally(schema_registry)?,
+            schema_registry: given(schema_registry)?,
             idle_after: idle_after?,
             registry: registry?,
             publish: publish?,
@@ -198,13 +198,5 @@ fn own_topics_are_its_own(
             "the topic \"{topic}\" is an internal one of the cluster, and is read or published to: write another name, or another `topics.prefix`"
         )),
         _ => Some(()),
-    }
-}
-
-/// What was given must be right; what was not given is fine.
-fn optionally<T>(given: Option<Option<T>>) -> Option<Option<T>> {
-    match given {
-        Some(value) => value.map(Some),
-        None => Some(None),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{ConfigReader, duration, url};
+use super::reader::{ConfigReader, duration, given, url};
 use super::sources;
 use crate::sink::template::Template;
 use driftgate_core::yaml::{Item, Map};
@@ -103,7 +103,7 @@ impl ConfigReader<'_> {
             let url = map.require("url", "https://chat.example.com/hooks/driftgate").and_then(|item| url(&item));
             let secret_file = map.get("secret_file").map(|item| self.path(&item));
             let ca_file = self.authorities(map.get("tls").as_ref());
-            let (secret_file, template) = (optional(secret_file)?, template(&map)?);
+            let (secret_file, template) = (given(secret_file)?, template(&map)?);
             if template == Template::PagerDuty && secret_file.is_none() {
                 return item.fail("`template: pagerduty` needs the integration key: name its file as secret_file");
             }
@@ -139,7 +139,7 @@ impl ConfigReader<'_> {
                 metric: metric?,
                 topic: topic?,
                 every: every?,
-                token_file: optional(token_file)?,
+                token_file: given(token_file)?,
                 ca_file: ca_file?,
             })
         };
@@ -149,15 +149,6 @@ impl ConfigReader<'_> {
     /// The topic that signed heads of the audit log go to.
     pub(super) fn audit(item: &Item) -> Option<String> {
         item.map(const { &names(&AUDIT) })?.require("topic", "driftgate.audit").and_then(|item| sources::topic(&item))
-    }
-}
-
-/// What was given must be right; what was not given is fine.
-#[allow(clippy::option_option, reason = "not given, wrong, and right are three things")]
-pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
-    match given {
-        Some(value) => Some(Some(value?)),
-        None => Some(None),
     }
 }
 

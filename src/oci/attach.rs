@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use super::error::OciError;
 use super::location::Location;
 use super::{Registries, run};
+use driftgate_core::codec::dsse::BUNDLE;
 use driftgate_core::codec::hash::sha256_hex;
 use driftgate_core::codec::time::utc;
-use driftgate_core::fact::attestation::{BUNDLE, PREDICATE};
+use driftgate_core::fact::attestation::PREDICATE;
 
 /// The configuration of a manifest that has none: an empty object.
 const EMPTY: &str = "{}";

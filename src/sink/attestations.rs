@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::delivery::{GIVEN_UP_MS, LOOK_EVERY, REFUSED};
+use super::delivery::{LOOK_EVERY, Queue, is_given_up};
 use super::standing::Standing;
-use crate::clock::{now_ms, wait};
+use crate::clock::wait;
 use crate::ledger::{Embedded, Outgoing, Sink};
 use crate::oci::{Attestation, Location, OciError, Registries};
 use crate::snapshot::places::Places;
-use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -91,12 +90,10 @@ impl Attestations {
     }
 
     fn carry(&self, stop: &dyn Fn() -> bool) {
+        let queue = Queue { sink: Sink::Oci, registry: Arc::clone(&self.registry), view: self.view.clone() };
         let mut hosts: BTreeMap<String, Host> = BTreeMap::new();
         while !stop() {
-            let waiting = self.registry.outgoing(Sink::Oci, MOST).unwrap_or_else(|e| {
-                QueueUnreadable { sink: &Sink::Oci.name(), error: &e.to_string() }.emit();
-                Vec::new()
-            });
+            let waiting = queue.next(MOST);
             let mut sent = false;
             for next in &waiting {
                 let host = hosts.entry(host_of(next)).or_insert_with_key(|name| self.host(name));
@@ -105,7 +102,7 @@ impl Attestations {
                 }
                 sent = true;
                 if self.take(next, host) {
-                    self.done(next.id);
+                    queue.done(&[next.id]);
                 }
             }
             // What rests is not read ten times a second.
@@ -122,21 +119,19 @@ impl Attestations {
     /// Attaches one, or gives it up; whether it is done with.
     fn take(&self, next: &Outgoing, host: &mut Host) -> bool {
         let began = Instant::now();
-        let error = match self.attach(next) {
-            Ok(()) => {
-                host.standing.delivered();
-                host.refused = None;
-                return true;
-            }
-            Err((of, error)) => (error.is_final(), error.is_of_content(), format!("{of}: {error}")),
+        let Err((of, error)) = self.attach(next) else {
+            host.standing.delivered();
+            host.refused = None;
+            return true;
         };
-        let (is_final, is_of_content, why) = error;
-        if is_of_content && host.refused.is_none_or(|(id, _)| id != next.id) {
-            host.refused = Some((next.id, began));
-        }
-        let refused = host.refused.filter(|(id, _)| *id == next.id && is_of_content);
-        let asked = refused.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        if is_final || asked >= REFUSED || now_ms().saturating_sub(next.at_ms) >= GIVEN_UP_MS {
+        let why = format!("{of}: {error}");
+        let asked = if error.is_of_content() {
+            host.refused.take_if(|(id, _)| *id != next.id);
+            host.refused.get_or_insert((next.id, began)).1.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        if error.is_final() || is_given_up(next.at_ms, asked) {
             host.standing.dropped(1, &why);
             return true;
         }
@@ -162,13 +157,6 @@ impl Attestations {
         let attestation = Attestation { sha256, bundle: &bundle, at_ms: next.at_ms };
         self.registries.attach(&location, &attestation).map_err(|e| of(e.into()))
     }
-
-    fn done(&self, id: i64) {
-        // If this fails it is attached once more, which changes nothing.
-        if let Err(e) = self.registry.delivered(&[id]) {
-            DeliveryNotRecorded { sink: &Sink::Oci.name(), error: &e.to_string() }.emit();
-        }
-    }
 }
 
 /// The registry that something goes to; what names none has a place of its own.
@@ -179,6 +167,7 @@ fn host_of(next: &Outgoing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now_ms;
     use driftgate_core::judge::verdict::{Action, Signal};
     use driftgate_core::promotion::version::Registration;
 

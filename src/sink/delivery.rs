@@ -12,7 +12,7 @@ use super::lane::{Body, FLIGHT, Lane, Letter};
 use super::shorten::shorten;
 use super::standing::Standing;
 use super::webhook::{Webhook, WebhookError};
-use crate::clock::now_ms;
+use crate::clock::{now_ms, wait};
 use crate::ledger::{Embedded, Outgoing, Sink};
 use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable, SignalDelivered};
 use crate::telemetry::spans;
@@ -23,9 +23,9 @@ use driftgate_core::judge::verdict::Action;
 /// Between two looks into an empty queue.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A webhook is asked for so long after something happened, whatever it answers.
-pub(super) const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
+const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
 /// Where it says that it does not take this very content, for so long.
-pub(super) const REFUSED: Duration = Duration::from_secs(600);
+const REFUSED: Duration = Duration::from_secs(600);
 
 /// How a sink is reached.
 pub enum Route {
@@ -59,15 +59,20 @@ impl Delivery {
     }
 }
 
-/// What both ways need.
-struct Queue {
-    sink: Sink,
-    registry: Arc<Embedded>,
-    view: Shared,
+/// Whether something of this time is asked for no longer, which is refused for its very content since so long.
+pub(super) fn is_given_up(at_ms: i64, refused: Duration) -> bool {
+    refused >= REFUSED || now_ms().saturating_sub(at_ms) >= GIVEN_UP_MS
+}
+
+/// What every way needs.
+pub(super) struct Queue {
+    pub sink: Sink,
+    pub registry: Arc<Embedded>,
+    pub view: Shared,
 }
 
 impl Queue {
-    fn next(&self, most: usize) -> Vec<Outgoing> {
+    pub fn next(&self, most: usize) -> Vec<Outgoing> {
         self.registry.outgoing(self.sink, most).unwrap_or_else(|e| {
             QueueUnreadable { sink: &self.sink.name(), error: &e.to_string() }.emit();
             Vec::new()
@@ -91,7 +96,7 @@ impl Queue {
             turn.done.iter().for_each(|l| self.count(l.body.text(), "ok"));
             turn.dropped.iter().for_each(|l| self.count(l.body.text(), "error"));
             if let Some(pause) = turn.pause {
-                rest(pause, stop);
+                wait(pause, LOOK_EVERY, stop);
             }
         }
     }
@@ -118,18 +123,18 @@ impl Queue {
                     continue;
                 }
                 let asked = if error.is_of_content() { refused.get_or_insert(began).elapsed() } else { Duration::ZERO };
-                if asked >= REFUSED || now_ms().saturating_sub(next.at_ms) >= GIVEN_UP_MS {
+                if is_given_up(next.at_ms, asked) {
                     standing.dropped(1, &error.to_string());
                     self.done(&[next.id]);
                     self.count(&next.body, "error");
                     break;
                 }
-                rest(standing.failed(began, &error.to_string()), stop);
+                wait(standing.failed(began, &error.to_string()), LOOK_EVERY, stop);
             }
         }
     }
 
-    fn done(&self, ids: &[i64]) {
+    pub fn done(&self, ids: &[i64]) {
         // If this fails they are delivered once more; every delivery may be.
         if !ids.is_empty()
             && let Err(e) = self.registry.delivered(ids)
@@ -150,13 +155,5 @@ impl Queue {
         };
         let sink = if self.sink == Sink::Signals { "topic".to_owned() } else { self.sink.name() };
         SignalDelivered { action, sink: &sink, outcome }.emit(&self.view);
-    }
-}
-
-/// Waits, unless told to stop meanwhile.
-fn rest(pause: Duration, stop: &dyn Fn() -> bool) {
-    let until = Instant::now() + pause;
-    while Instant::now() < until && !stop() {
-        thread::sleep(LOOK_EVERY.min(pause));
     }
 }

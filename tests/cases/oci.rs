@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+
+use driftgate_core::codec::hash::sha256_hex;
 
 use super::broker::{Daemon, wait_for};
 use super::service::{Service, serving};
@@ -25,10 +26,6 @@ struct Repository {
     login: Option<(&'static str, &'static str)>,
     name: &'static str,
     http: reqwest::blocking::Client,
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Repository {
@@ -59,7 +56,7 @@ impl Repository {
         let begun = self.ask(Method::POST, &self.url("blobs/uploads/")).send().unwrap();
         let to = begun.headers()["location"].to_str().unwrap().to_owned();
         let to = if to.starts_with('/') { format!("http://{}{to}", self.host) } else { to };
-        let digest = format!("sha256:{}", sha256(bytes));
+        let digest = format!("sha256:{}", sha256_hex(bytes));
         let mark = if to.contains('?') { '&' } else { '?' };
         let done = self.ask(Method::PUT, &format!("{to}{mark}digest={digest}")).body(bytes.to_vec()).send().unwrap();
         assert!(done.status().is_success(), "{done:?}");
@@ -77,7 +74,7 @@ impl Repository {
         let put =
             put.header("content-type", "application/vnd.oci.image.manifest.v1+json").body(text.clone()).send().unwrap();
         assert!(put.status().is_success(), "{put:?}");
-        sha256(text.as_bytes())
+        sha256_hex(text.as_bytes())
     }
 
     fn get(&self, rest: &str) -> Option<Value> {

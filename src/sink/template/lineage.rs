@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use driftgate_core::codec::hash::uuid_of;
+use driftgate_core::promotion::record::version_of;
 
 const PRODUCER: &str = concat!("urn:driftgate:", env!("CARGO_PKG_VERSION"));
 const SPEC: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/";
@@ -39,10 +40,7 @@ pub fn run_event(event: &Value) -> Option<Value> {
 fn promoted(record: &Value) -> Option<Value> {
     let at = record.get("at")?.as_str()?;
     let [model, to] = ["model", "to_stage"].map(|key| text(record, key));
-    let version = match record.get("version")? {
-        Value::String(version) => version.clone(),
-        number => number.to_string(),
-    };
+    let version = version_of(record)?;
     let id = record.get("promotion_id").and_then(Value::as_str);
     let run = uuid_of(&id.map_or_else(|| format!("{model}/{version}/{to}/{at}"), str::to_owned));
     let kept: serde_json::Map<String, Value> =

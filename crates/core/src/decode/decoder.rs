@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::protobuf;
 use super::scan::Scanner;
 use super::seen::Seen;
-use super::short::ShortText;
+use super::short::short_word;
 use super::time::TimeFormat;
 use super::wire::{Found, Wire};
 use super::{Reason, Reject};
@@ -139,7 +139,7 @@ impl EventDecoder {
                 checks,
                 coder: Coder::new(schema),
                 values: Values::new(schema),
-                word: ShortText::word_of(&schema.model),
+                word: short_word(&schema.model).unwrap_or(1),
                 programs: Programs::default(),
                 messages: protobuf::Programs::default(),
                 schema: Arc::clone(schema),

@@ -35,12 +35,6 @@ impl ShortText {
         short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
     }
 
-    /// The word of a text; 1, which no text has, for one that is not short.
-    #[must_use]
-    pub fn word_of(text: &str) -> Word {
-        Self::at(format!("\"{text}\"                ").as_bytes(), 0).map_or(1, |short| short.word)
-    }
-
     /// Where the text lies.
     #[inline]
     #[must_use]
@@ -148,7 +142,7 @@ mod tests {
     #[test]
     fn a_text_at_the_very_end_is_read_where_the_event_is_long_enough() {
         let read = |event: &[u8], at| ShortText::at(event, at).map(|s| (s.word, s.end()));
-        let word = ShortText::word_of("ab");
+        let word = short_word("ab").unwrap();
         for (event, at) in [(&b"{\"segment\": 12, \"x\":\"ab\""[..], 20), (b"{\"segment\": 12, \"x\":\"ab\"}}", 20)] {
             assert_eq!(read(event, at), Some((word, 24)));
         }

@@ -12,18 +12,16 @@ use serde_json::{Map, Value, json};
 use super::{Fact, Message, RolloutStep};
 use crate::audit::event::SignalOutcome;
 use crate::audit::signed_head::Signer;
-use crate::codec::dsse::IN_TOTO;
+use crate::codec::dsse::{BUNDLE, IN_TOTO, STATEMENT};
 use crate::codec::time::utc;
 use crate::judge::verdict::Action;
+use crate::promotion::record::version_of;
 use crate::promotion::types::GateOutcome;
 use crate::promotion::value::parse_sha256_hex;
 use crate::rollout::{Phase, State};
 
-const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 /// What the predicate is.
 pub const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
-/// The media type of what is attached to an artifact.
-pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// How locations of OCI artifacts begin.
 pub const SCHEME: &str = "oci://";
 
@@ -74,10 +72,7 @@ fn rollout_failed(state: &State, now_ms: i64) -> Attested<'_> {
 }
 
 fn promoted<'f>(model: &'f str, record: &'f Value) -> Option<Attested<'f>> {
-    let version = match record.get("version")? {
-        Value::String(version) => Cow::Borrowed(version.as_str()),
-        number => Cow::Owned(number.to_string()),
-    };
+    let version = version_of(record)?;
     let mut tests = Tests::default();
     for gate in record.get("gates")?.as_array()? {
         let name = gate.get("gate")?.as_str()?;

@@ -13,12 +13,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::certificates;
-use crate::codec::dsse::{IN_TOTO, pre_authentication};
+use crate::codec::dsse::{BUNDLE, IN_TOTO, STATEMENT, pre_authentication};
 use crate::codec::hash;
 use crate::policy::signing::{ModelSigner, SignerTrust, curve, from_base64};
 
-const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://model_signing/signature/v1.0";
 /// The longest name of a file, in bytes.
 const LONGEST_NAME: usize = 4096;
@@ -112,8 +110,8 @@ impl Bundle {
     pub fn read(value: &Value) -> Result<Self, String> {
         let bundle = value.as_object().ok_or("it is no JSON object")?;
         let media = text(bundle, "mediaType");
-        if media != Some(MEDIA_TYPE) {
-            return Err(format!("its mediaType is {}, not {MEDIA_TYPE}", said(media)));
+        if media != Some(BUNDLE) {
+            return Err(format!("its mediaType is {}, not {BUNDLE}", said(media)));
         }
         let material = material(object(bundle, "verificationMaterial")?)?;
         let envelope = object(bundle, "dsseEnvelope")?;

@@ -1,6 +1,7 @@
 //! The promotion record: what was promoted, by whom, on what grounds, and where it would go back to; and the same as a
 //! note in Markdown. Rates are fractions, times milliseconds; `units` says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -90,6 +91,15 @@ fn number_or_text(version: &str) -> Value {
         Ok(number) if number.to_string() == version => number.into(),
         _ => version.into(),
     }
+}
+
+/// The version that a record is of.
+#[must_use]
+pub fn version_of(record: &Value) -> Option<Cow<'_, str>> {
+    Some(match record.get("version")? {
+        Value::String(version) => Cow::Borrowed(version),
+        number => Cow::Owned(number.to_string()),
+    })
 }
 
 /// Offline metrics by name, and the worst value of each live one.

@@ -201,8 +201,7 @@ impl<'a> Pass<'a> {
             Kind::Boolean => walk.put(to, Token::Bool(self.boolean()?)),
             Kind::Integer => walk.put_integer(to, self.long()?),
             Kind::Float => walk.put_number(to, single(f32::from_le_bytes(self.chunk()?))),
-            Kind::Double => walk.put_number(to, f64::from_le_bytes(self.chunk()?)),
-            Kind::Text => walk.put_text(to, self.text()?),
+            Kind::Double | Kind::Text => self.field(kind, Some(to), walk),
             Kind::Symbols(symbols) => walk.put_text(to, self.branch(symbols, "the symbol")?),
             Kind::Date => {
                 let days = self.long()?;

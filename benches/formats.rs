@@ -23,7 +23,7 @@ mod wire;
 
 use std::ffi::CStr;
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -35,8 +35,8 @@ use driftgate_core::decode::protobuf::Definitions;
 use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
-use driftgate_core::kserve::pairs::{Found, Pairs, Side};
-use driftgate_core::kserve::{Halves, Joiner, Logged, Settings, Version};
+use driftgate_core::kserve::pairs::Pairs;
+use driftgate_core::kserve::{Halves, Joiner, Logged, Offered, Settings, Version};
 use driftgate_core::pipeline::{Pipeline, batch};
 
 /// The time of every event's record.
@@ -148,16 +148,12 @@ fn joiner(settings: &Settings) -> Join {
         let logged = Logged::Seldon { is_responses };
         Halves::new(Settings { logged, ..settings.clone() }, Limits::default())
     };
-    let (mut sides, mut pairs) = ([side(false), side(true)], Pairs::new(settings.wait, settings.most_bytes));
+    let (mut sides, pairs) = ([side(false), side(true)], Mutex::new(Pairs::new(settings.wait, settings.most_bytes)));
     let mut at = 0;
     Box::new(move |key, message, rows| {
-        let (id, found) = sides[at % 2].read(message, Some(&Key(key.as_bytes())), Some(1)).expect("a half");
+        let offered = sides[at % 2].offer(&pairs, 0, message, Some(&Key(key.as_bytes())), Some(1), rows);
+        assert_eq!(offered.expect("a half") == Offered::Rows(1), at % 2 == 1);
         at += 1;
-        let Found::Half(side, half) = found else { panic!("a half") };
-        assert_eq!(side, if at % 2 == 1 { Side::Request } else { Side::Response });
-        if let Some((request, response)) = pairs.offer(0, &id, side, half) {
-            sides[0].rows(&id, &request, &response, rows).expect("a pair");
-        }
     })
 }
 

@@ -12,6 +12,7 @@
 
 mod agreement;
 mod allocations;
+#[allow(dead_code, reason = "tests use more of it")]
 #[path = "../../tests/support/counting.rs"]
 mod counting;
 mod estimates;

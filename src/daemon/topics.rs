@@ -62,9 +62,8 @@ impl Topic {
             SourceFormat::Kserve(settings) => Some(Arc::new((**settings).clone())),
             _ => None,
         };
-        let halves = |settings: &Arc<Settings>| {
-            Arc::new(TopicHalves::new(config.topic.clone(), settings.wait, settings.most_bytes))
-        };
+        let halves =
+            |settings: &Arc<Settings>| Arc::new(TopicHalves::new(config.topic.clone(), Arc::clone(settings), limits));
         Self {
             name: config.topic.clone(),
             kind: config.kind,

@@ -17,6 +17,9 @@ use driftgate_core::pipeline::batch::{decode, decode_message};
 
 use crate::counting::allocations;
 
+#[path = "allocations/joined.rs"]
+mod joined;
+
 const EVENTS: usize = 10_000;
 const BATCH: usize = 1000;
 const RULES: &str = "checks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n    - psi: {id: score, of: score, lt: 0.2}\n    - ks_p: {of: features, gte: 0.01}\n";

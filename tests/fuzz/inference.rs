@@ -1,10 +1,11 @@
 //! Requests and responses as serving systems log them, and files whose paths hold columns.
 
 use std::path::{Component, Path};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use driftgate::source::partitions::Members;
 use driftgate_core::event::{FieldMap, Limits};
+use driftgate_core::kserve::pairs::Pairs;
 use driftgate_core::kserve::{Halves, Logged, Settings, Version};
 use driftgate_core::schema::Schema;
 use serde_json::Value;
@@ -46,7 +47,9 @@ impl Target for SeldonMessages {
     fn take(&self, input: &[u8]) -> bool {
         let read = |is_responses| {
             let settings = Settings { logged: Logged::Seldon { is_responses }, ..Settings::default() };
-            Halves::new(settings, Limits::default()).read(input, None, Some(1)).is_ok()
+            let pairs = Mutex::new(Pairs::new(settings.wait, settings.most_bytes));
+            let mut halves = Halves::new(settings, Limits::default());
+            halves.offer(&pairs, 0, input, None, Some(1), &mut Vec::new()).is_ok()
         };
         [false, true].map(read).contains(&true)
     }

@@ -11,8 +11,9 @@ use crate::source::kafka::Message;
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::cloudevents::Headers;
 use driftgate_core::decode::decoder::{Decoded, EventDecoder};
-use driftgate_core::kserve::Halves;
-use driftgate_core::kserve::pairs::{Counts, Found, Half, Pairs};
+use driftgate_core::event::Limits;
+use driftgate_core::kserve::pairs::{Counts, Pairs};
+use driftgate_core::kserve::{Halves, Offered, Settings};
 use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::pipeline::lock;
 
@@ -20,9 +21,8 @@ use driftgate_core::pipeline::lock;
 pub struct TopicHalves {
     /// The topic, or that of the requests.
     topic: String,
-    /// How far the times of two halves may lie apart, in ms, and how many bytes of halves may wait.
-    wait: i64,
-    most_bytes: usize,
+    settings: Arc<Settings>,
+    limits: Limits,
     pairs: Mutex<Pairs>,
     /// By place: rows that a checkpoint kept, until the partition's reader takes them.
     kept: Mutex<BTreeMap<i32, Vec<u8>>>,
@@ -47,14 +47,14 @@ pub struct HalvesReader {
 
 impl TopicHalves {
     #[must_use]
-    pub fn new(topic: String, wait: i64, most_bytes: usize) -> Self {
-        let pairs = Mutex::new(Pairs::new(wait, most_bytes));
-        Self { topic, wait, most_bytes, pairs, kept: Mutex::default() }
+    pub fn new(topic: String, settings: Arc<Settings>, limits: Limits) -> Self {
+        let pairs = Mutex::new(Pairs::new(settings.wait, settings.most_bytes));
+        Self { topic, settings, limits, pairs, kept: Mutex::default() }
     }
 
     /// Goes on from what a checkpoint kept.
     pub fn restore(&self, state: HalvesState) {
-        *lock(&self.pairs) = Pairs::restore(self.wait, self.most_bytes, state.pairs);
+        *lock(&self.pairs) = Halves::new((*self.settings).clone(), self.limits).restore(state.pairs);
         *lock(&self.kept) = state.rows.into_iter().collect();
     }
 
@@ -179,35 +179,18 @@ impl HalvesReader {
     }
 
     fn offer(&mut self, message: &Message<'_>, record_ts: i64, rows: &mut Vec<u8>) -> Result<usize, Reject> {
-        let (id, found) = self.halves.read(message.payload(), Some(message as &dyn Headers), Some(record_ts))?;
-        let (side, half) = match found {
-            Found::Half(side, half) => (side, half),
-            Found::Both(request, response) => {
-                lock(&self.of.pairs).both();
-                return self.halves.rows(&id, &request, &response, rows);
+        let (place, headers) = (self.lane + message.partition(), Some(message as &dyn Headers));
+        let wait = self.halves.wait();
+        match self.halves.offer(&self.of.pairs, place, message.payload(), headers, Some(record_ts), rows)? {
+            Offered::Rows(rows) => Ok(rows),
+            Offered::Waits { ts, model } => {
+                let named = || self.models.iter().position(|of| of == model);
+                // The other half may be as far behind it, and so may be the row.
+                if let Some(model) = if model.is_empty() { self.default_model } else { named() } {
+                    self.passed.entry(model).or_default().push(ts.saturating_sub(wait));
+                }
+                Ok(0)
             }
-            Found::Event(event) => {
-                rows.extend_from_slice(&event);
-                return Ok(1);
-            }
-        };
-        let (model, ts) = (self.model(&half), half.ts);
-        let pair = lock(&self.of.pairs).offer(self.lane + message.partition(), &id, side, half);
-        let Some((request, response)) = pair else {
-            // The other half may be as far behind it, and so may be the row.
-            let passed = ts.saturating_sub(self.halves.wait());
-            if let Some(model) = model {
-                self.passed.entry(model).or_default().push(passed);
-            }
-            return Ok(0);
-        };
-        self.halves.rows(&id, &request, &response, rows)
-    }
-
-    fn model(&self, half: &Half) -> Option<usize> {
-        match &half.model {
-            Some(name) => self.models.iter().position(|model| model == name),
-            None => self.default_model,
         }
     }
 }

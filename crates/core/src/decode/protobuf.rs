@@ -2,6 +2,7 @@
 //! name, so that fields may come, go and change their numbers; `read` takes the steps, and `known` reads what Protobuf itself defines. What a JSON event with the same values gives
 //! is what these give. Source: the Protocol Buffers encoding (protobuf.dev/programming-guides/encoding) and field presence.
 
+pub(crate) mod cursor;
 mod known;
 mod program;
 mod read;

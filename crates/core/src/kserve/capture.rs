@@ -5,9 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::body::write_text;
-use super::pairs::{Found, Half};
-use super::settings::{Settings, Version};
+use super::body::Bodies;
+use super::inference::{Found, Inference};
+use super::pairs::Side;
+use super::settings::Settings;
+use super::tape::write_text;
 use crate::decode::time::TimeFormat;
 use crate::decode::{Reason, Reject};
 
@@ -42,11 +44,16 @@ struct Metadata {
     inference_time: String,
 }
 
-/// Reads a record: the id of the inference (its `inferenceId`, or else its `eventId`, as ground truth names it), and both halves.
+/// Reads a record: both halves, and the id of the inference (its `inferenceId`, or else its `eventId`, as ground truth names it).
 ///
 /// # Errors
 /// What is no record of data capture.
-pub(super) fn read(value: &[u8], settings: &Settings) -> Result<(String, Found), Reject> {
+pub(super) fn read(
+    value: &[u8],
+    settings: &Settings,
+    bodies: &mut Bodies,
+    into: &mut Inference,
+) -> Result<Found, Reject> {
     let record: Record = match serde_json::from_slice(value) {
         Ok(record) => record,
         Err(e) if e.is_data() => {
@@ -61,18 +68,18 @@ pub(super) fn read(value: &[u8], settings: &Settings) -> Result<(String, Found),
         return Err(Reject::new(Reason::NoId, "the record has neither an `inferenceId` nor an `eventId`"));
     }
     let ts = TimeFormat::default().text(&inference_time)?;
-    let version = match &settings.version {
-        Version::Fixed(version) => Some(version.clone()),
-        _ => None,
-    };
-    let half = |data: &Data, key: &str| {
+    for (side, key) in [(Side::Request, "instances"), (Side::Response, "predictions")] {
+        let data = match side {
+            Side::Request => &record.capture_data.endpoint_input,
+            Side::Response => &record.capture_data.endpoint_output,
+        };
         let not = |why: String| Reject::new(Reason::NotInference, format!("the {key} of {id:?}: {why}"));
         let body = body(data, key).map_err(not)?;
-        Ok::<Half, Reject>(Half { ts, version: version.clone(), model: None, body })
-    };
-    let request = half(&record.capture_data.endpoint_input, "instances")?;
-    let response = half(&record.capture_data.endpoint_output, "predictions")?;
-    Ok((id, Found::Both(request, response)))
+        into.half(side).begin(ts, settings.version.fixed(), None);
+        bodies.read(&body, &id, side, into.half(side))?;
+    }
+    into.id = id;
+    Ok(Found::Both)
 }
 
 /// The data as a body of V1 or V2.
@@ -171,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::event::Limits;
-    use crate::kserve::{Joiner, Logged};
+    use crate::kserve::{Joiner, Logged, Version};
 
     fn captured(input: &Value, output: &Value) -> Value {
         json!({

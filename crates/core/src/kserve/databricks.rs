@@ -2,9 +2,11 @@
 //! `response`, the last two as JSON. A request is `dataframe_split`, `dataframe_records`, `instances` or V2 `inputs`; a response has `predictions`
 //! or `outputs`. Source: the documentation of Databricks Model Serving and its inference tables.
 
-use super::body::{Value, write_text};
-use super::pairs::{Found, Half};
-use super::settings::{Settings, Version};
+use super::body::Bodies;
+use super::inference::{Found, Inference};
+use super::pairs::Side;
+use super::settings::Settings;
+use super::tape::{Tape, Value, write_text};
 use crate::decode::{Reason, Reject};
 
 /// A row, as an object.
@@ -30,11 +32,17 @@ pub const COLUMNS: [&str; 7] = [
     "response",
 ];
 
-/// Reads a row: the id of the inference (that of the client, or else that of Databricks), and both halves.
+/// Reads a row: both halves, and the id of the inference (that of the client, or else that of Databricks).
 ///
 /// # Errors
 /// What is no row of an inference table, and a request that failed.
-pub(super) fn read(value: &[u8], settings: &Settings, depth: usize) -> Result<(String, Found), Reject> {
+pub(super) fn read(
+    value: &[u8],
+    settings: &Settings,
+    depth: usize,
+    bodies: &mut Bodies,
+    into: &mut Inference,
+) -> Result<Found, Reject> {
     let row: Row = match serde_json::from_slice(value) {
         Ok(row) => row,
         Err(e) if e.is_data() => {
@@ -53,22 +61,22 @@ pub(super) fn read(value: &[u8], settings: &Settings, depth: usize) -> Result<(S
         return Err(not(format!("the request failed with status {status}, so it has no outputs")));
     }
     let ts = row.timestamp_ms.ok_or_else(|| Reject::new(Reason::NoTime, "the row has no `timestamp_ms`"))?;
-    let version = match &settings.version {
-        Version::Fixed(version) => Some(version.clone()),
-        _ => None,
-    };
     let request = row.request.ok_or_else(|| not("it has no `request`".to_owned()))?;
     let response = row.response.ok_or_else(|| not("it has no `response`".to_owned()))?;
     let body = instances(request.as_bytes(), depth)?.map_or(Ok(request.into_bytes()), |body| body.map_err(not))?;
-    let half = |ts: i64, body: Vec<u8>| Half { ts, version: version.clone(), model: None, body };
     let answered = ts.saturating_add(row.execution_time_ms.unwrap_or(0));
-    let found = Found::Both(half(ts, body), half(answered, response.into_bytes()));
-    Ok((id, found))
+    for (side, ts, body) in [(Side::Request, ts, &body), (Side::Response, answered, &response.into_bytes())] {
+        into.half(side).begin(ts, settings.version.fixed(), None);
+        bodies.read(body, &id, side, into.half(side))?;
+    }
+    into.id = id;
+    Ok(Found::Both)
 }
 
 /// The instances of a data frame as a V1 body; `None` of a body that is one of V1 or V2 already.
 fn instances(request: &[u8], depth: usize) -> Result<Option<Result<Vec<u8>, String>>, Reject> {
-    let body = Value::parse(request, depth)?;
+    let mut tape = Tape::default();
+    let body = tape.read(request, depth)?;
     if let Some(records) = body.member("dataframe_records") {
         let mut out = b"{\"instances\":".to_vec();
         records.write(&mut out);
@@ -79,27 +87,27 @@ fn instances(request: &[u8], depth: usize) -> Result<Option<Result<Vec<u8>, Stri
 }
 
 /// `{columns, data}`, and an `index` that nothing is read of.
-fn split(frame: &Value<'_>) -> Result<Vec<u8>, String> {
-    let (Some(Value::Array(columns)), Some(Value::Array(rows))) = (frame.member("columns"), frame.member("data"))
-    else {
+fn split(frame: Value<'_>) -> Result<Vec<u8>, String> {
+    let list = |key: &str| frame.member(key).filter(Value::is_array);
+    let (Some(columns), Some(rows)) = (list("columns"), list("data")) else {
         return Err("`dataframe_split` has no lists `columns` and `data`".to_owned());
     };
-    let mut names = Vec::with_capacity(columns.len());
-    for column in columns {
+    let mut names = Vec::new();
+    for column in columns.elements() {
         names.push(column.text().ok_or("a name in `columns` of `dataframe_split` is no text")?);
     }
     let mut out = b"{\"instances\":[".to_vec();
-    for (at, row) in rows.iter().enumerate() {
-        let Value::Array(values) = row else { return Err("a row of `dataframe_split` is no list".to_owned()) };
-        if values.len() != names.len() {
-            return Err(format!(
-                "a row of `dataframe_split` has {} values, and there are {} columns",
-                values.len(),
-                names.len()
-            ));
+    for (at, row) in rows.elements().enumerate() {
+        if !row.is_array() {
+            return Err("a row of `dataframe_split` is no list".to_owned());
+        }
+        let values = row.elements().count();
+        if values != names.len() {
+            let columns = names.len();
+            return Err(format!("a row of `dataframe_split` has {values} values, and there are {columns} columns"));
         }
         out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
-        for (at, (name, value)) in names.iter().zip(values).enumerate() {
+        for (at, (name, value)) in names.iter().zip(row.elements()).enumerate() {
             if at > 0 {
                 out.push(b',');
             }
@@ -119,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::event::Limits;
-    use crate::kserve::{Joiner, Logged};
+    use crate::kserve::{Joiner, Logged, Version};
 
     fn rows(row: &Json) -> Result<Vec<Json>, Reject> {
         let settings = Settings {

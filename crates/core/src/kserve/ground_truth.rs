@@ -2,8 +2,8 @@
 //! capture, or else its `eventId`). A record has no time: it is that of the folder that its file lies in (`yyyy/mm/dd/hh`, the hour in which the
 //! label was collected), or of the Kafka record. Source: the documentation of `SageMaker` Model Monitor, "Ingest Ground Truth labels".
 
-use super::body::write_text;
-use super::pairs::Found;
+use super::inference::{Found, Inference};
+use super::tape::write_text;
 use crate::decode::{Reason, Reject};
 
 #[derive(serde::Deserialize)]
@@ -25,11 +25,11 @@ struct Metadata {
     event_id: String,
 }
 
-/// Reads a record with this time (ms): its id, and the label as an event in JSON with the names that fields have by default.
+/// Reads a record with this time (ms): the label as an event in JSON with the names that fields have by default.
 ///
 /// # Errors
 /// What is no record of ground truth, one without an id or a time, and data that is no single value.
-pub(super) fn read(value: &[u8], record_ts: Option<i64>) -> Result<(String, Found), Reject> {
+pub(super) fn read(value: &[u8], record_ts: Option<i64>, into: &mut Inference) -> Result<Found, Reject> {
     let record: Record = match serde_json::from_slice(value) {
         Ok(record) => record,
         Err(e) if e.is_data() => {
@@ -48,12 +48,15 @@ pub(super) fn read(value: &[u8], record_ts: Option<i64>) -> Result<(String, Foun
     })?;
     let label = label(&record.ground_truth_data)
         .map_err(|why| Reject::new(Reason::NotInference, format!("the label of {id:?}: {why}")))?;
-    let mut event = b"{\"prediction_id\":".to_vec();
-    write_text(&id, &mut event);
+    let event = &mut into.event;
+    event.clear();
+    event.extend_from_slice(b"{\"prediction_id\":");
+    write_text(&id, event);
     event.extend_from_slice(format!(",\"ts\":{ts},\"label\":").as_bytes());
     event.extend_from_slice(label.as_bytes());
     event.extend_from_slice(b"}\n");
-    Ok((id, Found::Event(event)))
+    into.id = id;
+    Ok(Found::Event)
 }
 
 /// The label as JSON: numbers as they are written, all else as a text.
@@ -91,13 +94,10 @@ mod tests {
         // The record of the documentation.
         let record =
             json!({"groundTruthData": data, "eventMetadata": {"eventId": "aaaa-bbbb-cccc"}, "eventVersion": "0"});
-        match read(record.to_string().as_bytes(), ts)? {
-            (id, Found::Event(event)) => {
-                assert!(id == "aaaa-bbbb-cccc" && event.ends_with(b"}\n"));
-                Ok(serde_json::from_slice(&event).unwrap())
-            }
-            other => panic!("{other:?}"),
-        }
+        let mut into = Inference::default();
+        assert_eq!(read(record.to_string().as_bytes(), ts, &mut into)?, Found::Event);
+        assert!(into.id == "aaaa-bbbb-cccc" && into.event.ends_with(b"}\n"));
+        Ok(serde_json::from_slice(&into.event).unwrap())
     }
 
     #[test]
@@ -130,10 +130,11 @@ mod tests {
             let reject = told(data);
             assert!(reject.reason == Reason::NotInference && reject.detail.contains(words), "{words}: {reject}");
         }
-        assert_eq!(read(b"nope", Some(7)).unwrap_err().reason, Reason::NotJson);
-        assert_eq!(read(b"{}", Some(7)).unwrap_err().reason, Reason::NotInference);
+        let reason = |value: &[u8]| read(value, Some(7), &mut Inference::default()).unwrap_err().reason;
+        assert_eq!(reason(b"nope"), Reason::NotJson);
+        assert_eq!(reason(b"{}"), Reason::NotInference);
         let nameless = br#"{"groundTruthData": {"data": "1"}, "eventMetadata": {"eventId": ""}}"#;
-        assert_eq!(read(nameless, Some(7)).unwrap_err().reason, Reason::NoId);
+        assert_eq!(reason(nameless), Reason::NoId);
         let timeless = read_one(&json!({"data": "1"}), None).unwrap_err();
         assert!(timeless.reason == Reason::NoTime && timeless.detail.contains("yyyy/mm/dd/hh"), "{timeless}");
     }

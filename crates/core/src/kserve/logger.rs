@@ -1,6 +1,10 @@
 //! Events of `KServe`'s logger: a request or a response each, as a `CloudEvent` whose attributes say which.
 
-use super::pairs::{Found, Half, Side};
+use std::borrow::Cow;
+
+use super::body::Bodies;
+use super::inference::{Found, Inference};
+use super::pairs::Side;
 use super::settings::{Settings, Version};
 use crate::decode::cloudevents::{Envelope, Headers};
 use crate::decode::time::TimeFormat;
@@ -39,11 +43,17 @@ impl LoggerEvents {
         }
     }
 
-    /// Reads an event: its id, and the half that it is.
+    /// Reads an event: which half it is.
     ///
     /// # Errors
     /// An event that is none of the logger.
-    pub fn read(&mut self, value: &[u8], headers: Option<&dyn Headers>) -> Result<(String, Found), Reject> {
+    pub fn read(
+        &mut self,
+        value: &[u8],
+        headers: Option<&dyn Headers>,
+        bodies: &mut Bodies,
+        into: &mut Inference,
+    ) -> Result<Found, Reject> {
         let place = self.envelope.open(value, headers)?;
         let side = match self.attribute("type") {
             Some(REQUEST) => Side::Request,
@@ -59,13 +69,12 @@ impl LoggerEvents {
             id.ok_or_else(|| Reject::new(Reason::NoId, "the event has no id, by which its other half is found"))?;
         let time = self.attribute("time").filter(|time| !time.is_empty());
         let time = time.ok_or_else(|| Reject::new(Reason::NoTime, "the event has no time"))?;
-        let half = Half {
-            ts: self.time.text(time)?,
-            version: self.version(),
-            model: self.attribute("inferenceservicename").filter(|_| self.names_model).map(str::to_owned),
-            body: self.envelope.data(&place, value).to_vec(),
-        };
-        Ok((id.to_owned(), Found::Half(side, half)))
+        let ts = self.time.text(time)?;
+        let model = self.attribute("inferenceservicename").filter(|_| self.names_model);
+        into.set_id(id);
+        into.half(side).begin(ts, self.version().as_deref(), model);
+        bodies.read(self.envelope.data(&place, value), id, side, into.half(side))?;
+        Ok(Found::Half(side))
     }
 
     fn attribute(&self, name: &str) -> Option<&str> {
@@ -73,15 +82,14 @@ impl LoggerEvents {
     }
 
     /// The version that the event's attributes name.
-    fn version(&self) -> Option<String> {
+    fn version(&self) -> Option<Cow<'_, str>> {
         match &self.version {
             Version::Response | Version::Parameter(_) => None,
-            Version::Fixed(version) => Some(version.clone()),
-            Version::Attribute(name) => self.attribute(name).map(str::to_owned),
-            Version::Metadata(name) => named(self.attribute(METADATA)?, name),
-            Version::Annotation(name) => named(self.attribute(ANNOTATIONS)?, name),
+            Version::Fixed(version) => Some(Cow::Borrowed(version.as_str())),
+            Version::Attribute(name) => self.attribute(name).map(Cow::Borrowed),
+            Version::Metadata(name) => named(self.attribute(METADATA)?, name).map(Cow::Owned),
+            Version::Annotation(name) => named(self.attribute(ANNOTATIONS)?, name).map(Cow::Owned),
         }
-        .filter(|version| !version.is_empty())
     }
 }
 

@@ -1,9 +1,13 @@
 //! Bodies of the Open Inference Protocol by themselves, as a gateway or a server logs them: a message with `outputs` is a response, one with
 //! `inputs` a request (which may name the outputs that it asks for, without data), and both have the same `id`.
 
-use super::body::Value;
-use super::pairs::{Found, Half, Side};
+use std::borrow::Cow;
+
+use super::body::Bodies;
+use super::inference::{Found, Inference};
+use super::pairs::Side;
 use super::settings::{Settings, Version};
+use super::tape::{Tape, Value};
 use crate::decode::time::TimeFormat;
 use crate::decode::{Reason, Reject};
 use crate::event::Limits;
@@ -19,6 +23,7 @@ pub(super) struct OipBodies {
     depth: usize,
     /// The key of a record is the id, before that of its body.
     is_keyed: bool,
+    tape: Tape,
 }
 
 impl OipBodies {
@@ -30,6 +35,7 @@ impl OipBodies {
             time: TimeFormat::default(),
             depth: limits.depth,
             is_keyed: false,
+            tape: Tape::default(),
         }
     }
 
@@ -39,82 +45,102 @@ impl OipBodies {
         Self { is_keyed: true, ..self }
     }
 
-    /// Reads a body, of a record with this key and time (ms): its id, and the half that it is.
+    /// Reads a body, of a record with this key and time (ms): which half it is.
     ///
     /// # Errors
     /// What is no body of the protocol, and one without an id or a time.
-    pub fn read(&self, value: &[u8], key: Option<&[u8]>, record_ts: Option<i64>) -> Result<(String, Found), Reject> {
-        let body = Value::parse(value, self.depth)?;
-        let there = |key| body.member(key).filter(|value| !matches!(value, Value::Scalar("null")));
-        let side = match (there("outputs"), there("inputs")) {
-            (Some(_), None) => Side::Response,
-            (None, Some(_)) => Side::Request,
-            (Some(asked), Some(_)) if asks(asked) => Side::Request,
-            (found, _) => {
-                let has =
-                    if found.is_some() { "both `inputs` and `outputs`" } else { "neither `inputs` nor `outputs`" };
-                let detail =
-                    format!("the message has {has}: it is a request or a response of the Open Inference Protocol");
-                return Err(Reject::new(Reason::NotInference, detail));
-            }
-        };
-        let key =
-            key.filter(|key| self.is_keyed && !key.is_empty()).map(|key| String::from_utf8_lossy(key).into_owned());
-        let id = key.or_else(|| body.member("id").and_then(Value::text)).filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| Reject::new(Reason::NoId, "the body has no id, by which its other half is found"))?;
-        let half = Half {
-            ts: self.time(&body, record_ts)?,
-            version: self.version(&body),
-            model: body.member("model_name").and_then(Value::text).filter(|_| self.names_model),
-            body: value.to_vec(),
-        };
-        Ok((id, Found::Half(side, half)))
+    pub fn read(
+        &mut self,
+        value: &[u8],
+        key: Option<&[u8]>,
+        record_ts: Option<i64>,
+        bodies: &mut Bodies,
+        into: &mut Inference,
+    ) -> Result<Found, Reject> {
+        let mut tape = std::mem::take(&mut self.tape);
+        let found = tape.read(value, self.depth).and_then(|body| self.body(body, key, record_ts, bodies, into));
+        self.tape = tape;
+        found
     }
 
-    fn time(&self, body: &Value<'_>, record_ts: Option<i64>) -> Result<i64, Reject> {
+    fn body(
+        &self,
+        body: Value<'_>,
+        key: Option<&[u8]>,
+        record_ts: Option<i64>,
+        bodies: &mut Bodies,
+        into: &mut Inference,
+    ) -> Result<Found, Reject> {
+        let side = side(body)?;
+        let key = key.filter(|key| self.is_keyed && !key.is_empty()).map(String::from_utf8_lossy);
+        let id = key.or_else(|| body.member("id")?.text()).filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| Reject::new(Reason::NoId, "the body has no id, by which its other half is found"))?;
+        let ts = self.time(body, record_ts)?;
+        let model = body.member("model_name").and_then(|of| of.text()).filter(|_| self.names_model);
+        into.set_id(&id);
+        into.half(side).begin(ts, self.version(body).as_deref(), model.as_deref());
+        bodies.rows(body, &id, side, into.half(side))?;
+        Ok(Found::Half(side))
+    }
+
+    fn time(&self, body: Value<'_>, record_ts: Option<i64>) -> Result<i64, Reject> {
         let Some(at) = &self.at else {
             return record_ts.ok_or_else(|| {
                 let detail = "a line of a file has no time of its own: name where it stands, `inference: {time: /parameters/time}`";
                 Reject::new(Reason::NoTime, detail)
             });
         };
-        match body.pointer(at) {
-            None => Err(Reject::new(Reason::NoTime, format!("the body has no \"/{}\"", at.join("/")))),
-            Some(value) => match (value.text(), value) {
-                (Some(text), _) => self.time.text(&text),
-                (None, Value::Scalar(number)) => {
-                    let parsed =
-                        number.parse().map_err(|_| Reject::new(Reason::BadTime, format!("the time is {number}")))?;
-                    self.time.number(parsed, number)
-                }
-                _ => Err(Reject::new(Reason::BadTime, "the time is an array or object")),
-            },
+        let Some(value) = body.pointer(at) else {
+            return Err(Reject::new(Reason::NoTime, format!("the body has no \"/{}\"", at.join("/"))));
+        };
+        match (value.text(), value.scalar()) {
+            (Some(text), _) => self.time.text(&text),
+            (None, Some(number)) => {
+                let parsed =
+                    number.parse().map_err(|_| Reject::new(Reason::BadTime, format!("the time is {number}")))?;
+                self.time.number(parsed, number)
+            }
+            (None, None) => Err(Reject::new(Reason::BadTime, "the time is an array or object")),
         }
     }
 
     /// What a parameter of the body names.
-    fn version(&self, body: &Value<'_>) -> Option<String> {
+    fn version<'v>(&'v self, body: Value<'v>) -> Option<Cow<'v, str>> {
         match &self.version {
-            Version::Fixed(version) => Some(version.clone()),
-            Version::Parameter(at) => match body.pointer(at)? {
-                value @ Value::Scalar(text) => {
-                    value.text().or_else(|| text.parse::<f64>().ok().map(|_| (*text).to_owned()))
-                }
-                _ => None,
-            },
+            Version::Fixed(version) => Some(Cow::Borrowed(version)),
+            Version::Parameter(at) => {
+                let value = body.pointer(at)?;
+                let number = || value.scalar().filter(|text| text.parse::<f64>().is_ok()).map(Cow::Borrowed);
+                value.text().or_else(number)
+            }
             _ => None,
         }
-        .filter(|version| !version.is_empty())
+    }
+}
+
+/// Which half a body is.
+fn side(body: Value<'_>) -> Result<Side, Reject> {
+    let there = |key| body.member(key).filter(|value| value.scalar() != Some("null"));
+    match (there("outputs"), there("inputs")) {
+        (Some(_), None) => Ok(Side::Response),
+        (None, Some(_)) => Ok(Side::Request),
+        (Some(asked), Some(_)) if asks(asked) => Ok(Side::Request),
+        (found, _) => {
+            let has = if found.is_some() { "both `inputs` and `outputs`" } else { "neither `inputs` nor `outputs`" };
+            let detail = format!("the message has {has}: it is a request or a response of the Open Inference Protocol");
+            Err(Reject::new(Reason::NotInference, detail))
+        }
     }
 }
 
 /// Whether these outputs are those that a request asks for: they have names and no data.
-fn asks(outputs: &Value<'_>) -> bool {
-    matches!(outputs, Value::Array(outputs) if !outputs.is_empty() && outputs.iter().all(|output| output.member("data").is_none()))
+fn asks(outputs: Value<'_>) -> bool {
+    outputs.elements().next().is_some() && outputs.elements().all(|output| output.member("data").is_none())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pairs::Half;
     use super::*;
 
     fn bodies(time: Option<&str>, version: Version) -> OipBodies {
@@ -122,60 +148,73 @@ mod tests {
         OipBodies::new(&settings, time.map(|at| at.split('/').map(str::to_owned).collect()), Limits::default())
     }
 
+    /// What is read of a body, with its half.
+    fn read(
+        of: &mut OipBodies,
+        value: &[u8],
+        key: Option<&[u8]>,
+        ts: Option<i64>,
+    ) -> Result<(String, Side, Half), Reject> {
+        let mut into = Inference::default();
+        let settings =
+            Settings { score: vec!["p".into(), "0".into()], version: of.version.clone(), ..Settings::default() };
+        let mut bodies = Bodies::new(&settings, 8);
+        match of.read(value, key, ts, &mut bodies, &mut into)? {
+            Found::Half(side) => Ok((into.id.clone(), side, into.half(side).clone())),
+            other => unreachable!("a body is one half: {other:?}"),
+        }
+    }
+
     #[test]
     fn a_body_is_the_half_that_its_tensors_say() {
-        let bodies_at = bodies(Some("parameters/time"), Version::Parameter(vec!["model_version".into()]));
+        let mut bodies_at = bodies(Some("parameters/time"), Version::Parameter(vec!["model_version".into()]));
         let request = br#"{"id": "a", "inputs": [], "parameters": {"time": "2026-11-28T10:00:00.500Z"}}"#;
         let response = br#"{"model_name": "m", "model_version": "3", "id": "a", "outputs": [], "parameters": {"time": 1795860000500}}"#;
-        let (id, found) = bodies_at.read(request, None, None).unwrap();
         let ts = 1_795_860_000_500;
-        let half = |version: Option<&str>, model: Option<&str>, body: &[u8]| Half {
-            ts,
-            version: version.map(str::to_owned),
-            model: model.map(str::to_owned),
-            body: body.to_vec(),
-        };
-        assert_eq!((id.as_str(), found), ("a", Found::Half(Side::Request, half(None, None, request))));
-        let (_, found) = bodies_at.read(response, None, Some(5)).unwrap();
-        assert_eq!(found, Found::Half(Side::Response, half(Some("3"), Some("m"), response)));
-        let (_, found) = bodies(None, Version::Fixed("9".into())).read(request, None, Some(ts)).unwrap();
-        assert_eq!(found, Found::Half(Side::Request, half(Some("9"), None, request)));
+        let half = |version: &str, model: &str| Half { ts, version: version.into(), model: model.into(), rows: vec![] };
+        let of = read(&mut bodies_at, request, None, None).unwrap();
+        assert_eq!(of, ("a".to_owned(), Side::Request, half("", "")));
+        let (_, side, of) = read(&mut bodies_at, response, None, Some(5)).unwrap();
+        assert_eq!((side, of), (Side::Response, half("3", "m")));
+        let (_, side, of) = read(&mut bodies(None, Version::Fixed("9".into())), request, None, Some(ts)).unwrap();
+        assert_eq!((side, of), (Side::Request, half("9", "")));
     }
 
     #[test]
     fn a_request_may_name_the_outputs_that_it_asks_for() {
-        let side = |text: &str| match bodies(None, Version::Response).read(text.as_bytes(), None, Some(1)).unwrap().1 {
-            Found::Half(side, _) => side,
-            _ => unreachable!("a body is one half"),
-        };
+        let side = |text: &str| read(&mut bodies(None, Version::Response), text.as_bytes(), None, Some(1)).unwrap().1;
         // As Triton's client writes it, and as pydantic models of MLServer do.
         for request in [
-            r#"{"id": "a", "inputs": [{"name": "x", "data": [1]}], "outputs": [{"name": "p", "parameters": {"binary_data": false}}]}"#,
+            r#"{"id": "a", "inputs": [{"name": "x", "shape": [1], "data": [1]}], "outputs": [{"name": "p", "parameters": {"binary_data": false}}]}"#,
             r#"{"id": "a", "parameters": null, "inputs": [], "outputs": null}"#,
         ] {
             assert_eq!(side(request), Side::Request, "{request}");
         }
-        assert_eq!(side(r#"{"id": "a", "inputs": null, "outputs": [{"name": "p", "data": [1]}]}"#), Side::Response);
+        assert_eq!(
+            side(r#"{"id": "a", "inputs": null, "outputs": [{"name": "p", "shape": [1], "data": [1]}]}"#),
+            Side::Response
+        );
     }
 
     #[test]
     fn mlserver_takes_the_key_of_a_record_before_the_id_of_its_body() {
-        let keyed = bodies(None, Version::Response).keyed();
-        let id =
-            |of: &OipBodies, key: Option<&[u8]>, text: &str| of.read(text.as_bytes(), key, Some(1)).map(|(id, _)| id);
+        let keyed = &mut bodies(None, Version::Response).keyed();
+        let id = |of: &mut OipBodies, key: Option<&[u8]>, text: &str| {
+            read(of, text.as_bytes(), key, Some(1)).map(|(id, ..)| id)
+        };
         let request = r#"{"id": "body", "inputs": []}"#;
-        assert_eq!(id(&keyed, Some(b"key"), request).unwrap(), "key");
-        assert_eq!(id(&keyed, Some(b""), request).unwrap(), "body");
-        assert_eq!(id(&keyed, None, request).unwrap(), "body");
-        assert_eq!(id(&keyed, Some(b"key"), r#"{"inputs": []}"#).unwrap(), "key");
-        assert_eq!(id(&keyed, None, r#"{"inputs": []}"#).unwrap_err().reason, Reason::NoId);
-        assert_eq!(id(&bodies(None, Version::Response), Some(b"key"), request).unwrap(), "body");
+        assert_eq!(id(keyed, Some(b"key"), request).unwrap(), "key");
+        assert_eq!(id(keyed, Some(b""), request).unwrap(), "body");
+        assert_eq!(id(keyed, None, request).unwrap(), "body");
+        assert_eq!(id(keyed, Some(b"key"), r#"{"inputs": []}"#).unwrap(), "key");
+        assert_eq!(id(keyed, None, r#"{"inputs": []}"#).unwrap_err().reason, Reason::NoId);
+        assert_eq!(id(&mut bodies(None, Version::Response), Some(b"key"), request).unwrap(), "body");
     }
 
     #[test]
     fn what_is_no_half_is_told() {
-        let at = bodies(Some("t"), Version::Response);
-        let told = |text: &str| at.read(text.as_bytes(), None, Some(1)).unwrap_err().reason;
+        let mut at = bodies(Some("t"), Version::Response);
+        let mut told = |text: &str| read(&mut at, text.as_bytes(), None, Some(1)).unwrap_err().reason;
         assert_eq!(told("nope"), Reason::NotJson);
         assert_eq!(told("{}"), Reason::NotInference);
         assert_eq!(told("[]"), Reason::NotInference);
@@ -188,7 +227,8 @@ mod tests {
         for bad in ["[1]", "\"x\"", "true", "null"] {
             assert_eq!(told(&format!(r#"{{"id": "a", "inputs": [], "t": {bad}}}"#)), Reason::BadTime, "{bad}");
         }
-        let line = bodies(None, Version::Response).read(br#"{"id": "a", "inputs": []}"#, None, None).unwrap_err();
+        let body = br#"{"id": "a", "inputs": []}"#;
+        let line = read(&mut bodies(None, Version::Response), body, None, None).unwrap_err();
         assert!(line.reason == Reason::NoTime && line.detail.contains("inference: {time: /parameters/time}"), "{line}");
     }
 }

@@ -2,89 +2,62 @@
 
 use std::io::Write as _;
 
-use super::body::{Table, Value, write_object, write_text};
-use super::pairs::Half;
-use super::settings::{Logged, Settings, Version};
+use super::pairs::{Half, Side};
+use super::settings::{Logged, Settings};
+use super::tape::write_text;
 use crate::decode::{Reason, Reject};
 
-/// Appends the rows of a pair, a line each; returns how many.
+/// Appends the rows of a pair, a line each; returns how many. The id of a row is the pair's, and `id/0`, `id/1`, … where there are several; its
+/// time is the request's.
+///
+/// # Errors
+/// Halves that have not as many rows; nothing is written then.
 pub(super) fn write(
     id: &str,
     request: &Half,
     response: &Half,
     settings: &Settings,
-    depth: usize,
     out: &mut Vec<u8>,
 ) -> Result<usize, Reject> {
-    let length = out.len();
-    let written = write_all(id, request, response, settings, depth, out);
-    if written.is_err() {
-        out.truncate(length);
+    let (asked, answered) = (lines(&request.rows).count(), lines(&response.rows).count());
+    if asked != answered {
+        let what = Side::Response.name();
+        let detail = format!("the {what} of {id:?}: it has {answered} rows, and the request has {asked}");
+        return Err(Reject::new(Reason::NotInference, detail));
     }
-    written
-}
-
-fn write_all(
-    id: &str,
-    request: &Half,
-    response: &Half,
-    settings: &Settings,
-    depth: usize,
-    out: &mut Vec<u8>,
-) -> Result<usize, Reject> {
-    let of = |what: &str| {
-        let what = format!("the {what} of {id:?}");
-        move |why: String| Reject::new(Reason::NotInference, format!("{what}: {why}"))
-    };
-    let (asked, answered) = (body(id, request, "request", depth)?, body(id, response, "response", depth)?);
-    let inputs = Table::of(&asked, "instances", "inputs").map_err(of("request"))?;
-    let outputs = Table::of(&answered, "predictions", "outputs").map_err(of("response"))?;
-    let rows = inputs.rows();
-    if rows != outputs.rows() {
-        return Err(of("response")(format!("it has {} rows, and the request has {rows}", outputs.rows())));
-    }
-    let version = match &settings.version {
-        Version::Response => answered.member("model_version").and_then(Value::text),
-        _ => response.version.clone().or_else(|| request.version.clone()),
-    };
-    for row in 0..rows {
+    let version = if response.version.is_empty() { &request.version } else { &response.version };
+    for (row, (features, outputs)) in lines(&request.rows).zip(lines(&response.rows)).enumerate() {
         out.extend_from_slice(b"{\"prediction_id\":");
-        if rows == 1 {
-            write_text(id, out);
-        } else {
-            write_text(&format!("{id}/{row}"), out);
+        write_text(id, out);
+        if asked > 1 {
+            // The quote moves behind the number. Writing to memory does not fail.
+            out.pop();
+            let _ = write!(out, "/{row}\"");
         }
-        // Writing to memory does not fail.
         let _ = write!(out, ",\"ts\":{}", request.ts);
         if has_times(settings) {
             let _ = write!(out, ",\"latency_ms\":{}", response.ts.saturating_sub(request.ts));
         }
-        for (key, text) in [("version", &version), ("model", &request.model)] {
-            if let Some(text) = text {
-                let _ = write!(out, ",\"{key}\":");
+        for (key, text) in [(&b",\"version\":"[..], version), (&b",\"model\":"[..], &request.model)] {
+            if !text.is_empty() {
+                out.extend_from_slice(key);
                 write_text(text, out);
             }
         }
-        for (key, pointer) in [("score", Some(&settings.score)), ("decision", settings.decision.as_ref())] {
-            if let Some(pointer) = pointer {
-                let _ = write!(out, ",\"{key}\":");
-                outputs.output(row, pointer).map_err(of("response"))?.write(out);
-            }
-        }
-        let values = inputs.inputs(row, &settings.inputs).map_err(of("request"))?;
+        out.extend_from_slice(outputs);
         out.extend_from_slice(b",\"features\":");
-        write_object(values.iter().map(|(name, value)| (name.as_ref(), *value)), out);
+        out.extend_from_slice(features);
         out.extend_from_slice(b"}\n");
     }
-    Ok(rows)
+    Ok(asked)
+}
+
+/// Lines without their ends: JSON on one line has no line feed in it.
+fn lines(rows: &[u8]) -> impl Iterator<Item = &[u8]> {
+    rows.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end)
 }
 
 /// Whether the times of both halves say when each happened.
 fn has_times(settings: &Settings) -> bool {
     matches!(settings.logged, Logged::Kserve | Logged::Oip { time: Some(_) } | Logged::Databricks)
-}
-
-fn body<'h>(id: &str, half: &'h Half, what: &str, depth: usize) -> Result<Value<'h>, Reject> {
-    let of = |e: Reject| Reject::new(e.reason, format!("the {what} of {id:?}: {}", e.detail));
-    Value::parse(&half.body, depth).map_err(of)
 }

@@ -2,61 +2,74 @@
 //! or without Confluent's frame. They are written anew as JSON, and read as such bodies are. Source: the messages `ModelInferRequest` and
 //! `ModelInferResponse` of the protocol's gRPC definition, and the data gateways of Seldon Core 2.
 
+mod contents;
 mod messages;
 #[cfg(test)]
 mod tests;
 
-use prost::Message as _;
-
+use super::body::Bodies;
+use super::inference::{Found, Inference};
 use super::oip::OipBodies;
-use super::pairs::{Found, Side};
+use super::pairs::Side;
+use crate::decode::Reason;
+use crate::decode::Reject;
 use crate::decode::cloudevents::Headers;
 use crate::decode::framing::unframed_protobuf;
-use crate::decode::{Reason, Reject};
-use messages::{Request, Response};
+use crate::decode::protobuf::cursor::Cursor;
+use crate::event::Limits;
 
 /// Reads the messages of one topic. Both kinds have the same fields under other names: only the topic tells them apart.
 #[derive(Debug)]
 pub(super) struct SeldonMessages {
     bodies: OipBodies,
     side: Side,
+    depth: usize,
+    /// A message as JSON.
+    json: Vec<u8>,
 }
 
 impl SeldonMessages {
-    pub fn new(bodies: OipBodies, is_responses: bool) -> Self {
-        Self { bodies: bodies.keyed(), side: if is_responses { Side::Response } else { Side::Request } }
+    pub fn new(bodies: OipBodies, is_responses: bool, limits: Limits) -> Self {
+        let side = if is_responses { Side::Response } else { Side::Request };
+        Self { bodies: bodies.keyed(), side, depth: limits.depth, json: Vec::new() }
     }
 
-    /// Reads a message, of a record with these headers and time (ms): its id, and the half that it is.
+    /// Reads a message, of a record with these headers and time (ms): which half it is.
     ///
     /// # Errors
     /// What is no message of this side, and one without an id or a time.
     pub fn read(
-        &self,
+        &mut self,
         value: &[u8],
         headers: Option<&dyn Headers>,
         record_ts: Option<i64>,
-    ) -> Result<(String, Found), Reject> {
-        // No message begins with the number of a field that there is not.
-        let value = match value.first() {
-            Some(0 | 1) => unframed_protobuf(value, None)?.value,
-            _ => value,
-        };
-        let body = match self.side {
-            Side::Request => Request::decode(value).map_err(|e| unread(&e, "request")).and_then(Request::body),
-            Side::Response => Response::decode(value).map_err(|e| unread(&e, "response")).and_then(Response::body),
-        }?;
-        self.bodies.read(body.to_string().as_bytes(), headers.and_then(request_id), record_ts)
+        bodies: &mut Bodies,
+        into: &mut Inference,
+    ) -> Result<Found, Reject> {
+        self.json.clear();
+        write(value, self.side, self.depth, &mut self.json)?;
+        self.bodies.read(&self.json, headers.and_then(request_id), record_ts, bodies, into)
     }
+}
+
+/// Appends a message with or without a frame as JSON.
+fn write(value: &[u8], side: Side, depth: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
+    // No message begins with the number of a field that there is not.
+    let value = match value.first() {
+        Some(0 | 1) => unframed_protobuf(value, None)?.value,
+        _ => value,
+    };
+    messages::write(Cursor::new(value, depth), side, out).map_err(|e| {
+        if e.reason == Reason::NotInference {
+            return e;
+        }
+        let detail = format!("the message is no inference {} as Protobuf: {}", side.name(), e.detail);
+        Reject::new(Reason::NotInference, detail)
+    })
 }
 
 /// What the header says, or the end of a key `PARTITION.RESOURCE.REQUEST`.
 fn request_id(headers: &dyn Headers) -> Option<&[u8]> {
     let named = headers.header(c"x-request-id").filter(|id| !id.is_empty());
     named.or_else(|| headers.key()?.rsplit(|byte| *byte == b'.').next())
-}
-
-fn unread(e: &prost::DecodeError, what: &str) -> Reject {
-    let detail = format!("the message is no inference {what} as Protobuf: {e}");
-    Reject::new(Reason::NotInference, detail)
 }

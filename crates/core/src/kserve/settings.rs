@@ -57,6 +57,17 @@ pub enum Version {
     Annotation(String),
 }
 
+impl Version {
+    /// The version, where it is the same for all.
+    #[must_use]
+    pub fn fixed(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(version) => Some(version),
+            _ => None,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

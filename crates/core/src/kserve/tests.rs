@@ -130,13 +130,43 @@ fn what_cannot_be_read_is_refused_with_a_reason_and_leaves_no_row() {
 }
 
 #[test]
-fn any_text_is_read_or_refused() {
-    for text in ["", "[", "{\"a\":", "[1,", "nul", "[[[[[[[[[[[[[[[[[[", "\"\\ud800\"", "[1 2]", "{\"a\" 1}"] {
-        assert!(body::Value::parse(text.as_bytes(), 8).is_err(), "{text}");
+fn a_few_bytes_name_no_more_rows_than_there_are_values() {
+    let request = r#"{"inputs":[{"name":"x","shape":[9999999999,0],"data":[]}]}"#;
+    let out = r#"{"outputs":[{"name":"p","shape":[1],"data":[0.5]}]}"#;
+    let reject = joined(Settings::default(), request, out).unwrap_err();
+    assert!(reject.detail.contains("the tensor \"x\" has rows without a value"), "{reject}");
+    let none = r#"{"inputs":[{"name":"x","shape":[0,3],"data":[]}]}"#;
+    let rows = joined(Settings::default(), none, r#"{"outputs":[{"name":"p","shape":[0],"data":[]}]}"#).unwrap();
+    assert!(rows.is_empty());
+}
+
+#[test]
+fn halves_that_were_kept_with_their_whole_bodies_meet_as_if_they_had_been_read() {
+    #[derive(serde::Serialize)]
+    struct Old<'a> {
+        ts: i64,
+        version: Option<&'a str>,
+        model: Option<&'a str>,
+        body: &'a [u8],
     }
-    let text = " { \"a\" : [ 1.0 , NaN , \"x\\n\" , { } , [ ] ] } ";
-    let value = body::Value::parse(text.as_bytes(), 8).unwrap();
-    let mut out = Vec::new();
-    value.write(&mut out);
-    assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":[1.0,NaN,"x\n",{},[]]}"#);
+    let old = |body: &'static str| Old { ts: 5, version: None, model: Some("m"), body: body.as_bytes() };
+    let waiting = vec![
+        ("a", pairs::Side::Response, old(r#"{"model_version":"3","outputs":[{"name":"p","shape":[1],"data":[0.5]}]}"#)),
+        ("b", pairs::Side::Response, old("nope")),
+    ];
+    let state = postcard::to_stdvec(&(waiting, Vec::<(i32, u8)>::new(), Counts::default())).unwrap();
+    let mut halves =
+        Halves::new(Settings { logged: Logged::Oip { time: None }, ..Settings::default() }, Limits::default());
+    let pairs = Mutex::new(halves.restore(postcard::from_bytes(&state).unwrap()));
+    let mut offer = |id: &str| {
+        let mut out = Vec::new();
+        let request = format!(r#"{{"id":"{id}","inputs":[{{"name":"x","shape":[1],"data":[1]}}]}}"#);
+        let offered =
+            halves.offer(&pairs, 0, request.as_bytes(), None, Some(4), &mut out).map(|of| of == Offered::Rows(1));
+        offered.map(|is_row| (is_row, String::from_utf8(out).unwrap()))
+    };
+    let row = "{\"prediction_id\":\"a\",\"ts\":4,\"version\":\"3\",\"score\":0.5,\"features\":{\"x\":1}}\n";
+    assert_eq!(offer("a").unwrap(), (true, row.to_owned()));
+    assert_eq!(offer("b").unwrap_err().reason, Reason::NotInference);
+    assert_eq!(offer("c").unwrap(), (false, String::new()));
 }

@@ -4,8 +4,9 @@ use super::super::Reject;
 use super::super::json::{Stop, Walk};
 use super::super::put::Place;
 use super::super::scan::Token;
+use super::cursor::{EIGHT, SIZED, VARINT};
 use super::program::{Kind, Scalar};
-use super::read::{EIGHT, Pass, SIZED, VARINT, put_default};
+use super::read::{Pass, put_default};
 use crate::event::Field;
 
 const NANOS: f64 = 1e9;
@@ -45,7 +46,7 @@ impl<'a> Pass<'a> {
     pub(super) fn int(&self, part: Part<'a>) -> Result<i64, Reject> {
         match part {
             None => Ok(0),
-            Some((VARINT, at)) => Pass { rest: at, ..*self }.varint().map(u64::cast_signed),
+            Some((VARINT, at)) => self.cursor.at(at).varint().map(u64::cast_signed),
             Some(_) => Err(self.damaged("a field before it is no number")),
         }
     }
@@ -55,7 +56,7 @@ impl<'a> Pass<'a> {
         let [value, _, scale] = self.parts()?;
         let scale = usize::try_from(self.int(scale)?).unwrap_or(0);
         let unscaled = match value {
-            Some((SIZED, at)) => Pass { rest: at, ..*self }.bytes()?,
+            Some((SIZED, at)) => self.cursor.at(at).bytes()?,
             _ => &[],
         };
         walk.put_decimal(to, unscaled, scale)
@@ -117,7 +118,7 @@ impl<'a> Pass<'a> {
 
     /// The place of a map's key: a text, or a number or truth value by its text.
     fn key(&self, key: &Scalar, name: Part<'a>, node: usize, walk: &mut Walk<'_, '_>) -> Result<Option<Place>, Reject> {
-        let mut pass = Pass { rest: name.map_or(&[], |(_, at)| at), ..*self };
+        let mut pass = Pass { cursor: self.cursor.at(name.map_or(&[], |(_, at)| at)), ..*self };
         let is_there = name.is_some();
         if let Some((wire, _)) = name {
             pass.expect(1, wire, key.wire())?;
@@ -171,7 +172,7 @@ impl<'a> Pass<'a> {
                 }
                 let child = walk.meaning(to).child;
                 let value = match value {
-                    Some((SIZED, at)) => Pass { rest: at, ..*self }.bytes()?,
+                    Some((SIZED, at)) => self.cursor.at(at).bytes()?,
                     _ => &[],
                 };
                 self.rest = value;

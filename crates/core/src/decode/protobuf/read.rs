@@ -1,20 +1,15 @@
 //! One pass over one Protobuf value by its program.
 
+use std::ops::{Deref, DerefMut};
+
 use super::super::framing::{Indexes, SchemaRef};
 use super::super::json::{Stop, Walk};
 use super::super::narrow::single;
 use super::super::put::Place;
 use super::super::scan::Token;
 use super::super::{Reason, Reject};
+use super::cursor::{Cursor, EIGHT, END, FOUR, GROUP, SIZED, VARINT};
 use super::program::{Kind, Program, Programs, Scalar, Step, is_unset};
-
-/// Wire types: what a tag says of how its value is written.
-pub(super) const VARINT: u8 = 0;
-pub(super) const EIGHT: u8 = 1;
-pub(super) const SIZED: u8 = 2;
-const GROUP: u8 = 3;
-const END: u8 = 4;
-const FOUR: u8 = 5;
 
 impl Programs {
     /// Reads a value into the slots of a walk.
@@ -28,113 +23,34 @@ impl Programs {
         let Some(program) = self.get(at, indexes) else {
             return Err(Reject::new(Reason::UnknownSchema, format!("the schema {at} is not known")).into());
         };
-        let mut pass = Pass { rest: value, whole: value, depth_left: walk.limits.depth, program };
+        let mut pass = Pass { cursor: Cursor::new(value, walk.limits.depth), program };
         pass.message(0, None, walk)
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Pass<'a> {
-    pub rest: &'a [u8],
-    pub whole: &'a [u8],
-    pub depth_left: usize,
+    pub cursor: Cursor<'a>,
     pub program: &'a Program,
 }
 
+impl<'a> Deref for Pass<'a> {
+    type Target = Cursor<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Cursor<'a> {
+        &self.cursor
+    }
+}
+
+impl DerefMut for Pass<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.cursor
+    }
+}
+
 impl<'a> Pass<'a> {
-    #[cold]
-    pub(super) fn damaged(&self, why: &str) -> Reject {
-        let at = (self.rest.as_ptr() as usize).saturating_sub(self.whole.as_ptr() as usize);
-        Reject::new(Reason::NotProtobuf, format!("the value is not as its schema says: at byte {at} {why}"))
-    }
-
-    #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Reject> {
-        if let Some((&byte, rest)) = self.rest.split_first()
-            && byte < 0x80
-        {
-            self.rest = rest;
-            return Ok(byte.into());
-        }
-        // As of fields from the sixteenth on.
-        if let [low, high @ ..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(u64::from(low & 0x7f) | u64::from(*high) << 7);
-        }
-        let mut number = 0_u64;
-        for (at, &byte) in self.rest.iter().enumerate().take(10) {
-            number |= u64::from(byte & 0x7f) << (7 * at);
-            if byte < 0x80 {
-                self.rest = self.rest.get(at + 1..).unwrap_or(&[]);
-                return Ok(number);
-            }
-        }
-        let why = if self.rest.len() < 10 { "it ends within a number" } else { "a number has more than 64 bits" };
-        Err(self.damaged(why))
-    }
-
-    #[inline]
-    pub(super) fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Reject> {
-        let Some((taken, rest)) = self.rest.split_first_chunk() else {
-            return Err(self.damaged(&format!("{N} bytes are to follow, and {} are there", self.rest.len())));
-        };
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    #[inline]
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Reject> {
-        let length = self.varint()?;
-        let taken = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
-        let Some((taken, rest)) = taken else {
-            return Err(self.damaged(&format!("{length} bytes are to follow, and {} are there", self.rest.len())));
-        };
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    /// The number of a field, and how its value is written.
-    #[inline]
-    pub(super) fn tag(&mut self) -> Result<(u32, u8), Reject> {
-        let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
-        let number = number.ok_or_else(|| self.damaged(&format!("a field has the number {}", tag >> 3)))?;
-        Ok((number, (tag & 7) as u8))
-    }
-
-    pub(super) fn deeper(&mut self) -> Result<(), Reject> {
-        let left = self.depth_left.checked_sub(1);
-        self.depth_left = left.ok_or_else(|| {
-            Reject::new(Reason::TooDeep, "messages, maps and groups are nested deeper than `limits.depth`")
-        })?;
-        Ok(())
-    }
-
-    /// Passes over a value that goes nowhere.
-    pub(super) fn skip(&mut self, number: u32, wire: u8) -> Result<(), Reject> {
-        match wire {
-            VARINT => drop(self.varint()?),
-            EIGHT => drop(self.chunk::<8>()?),
-            SIZED => drop(self.bytes()?),
-            FOUR => drop(self.chunk::<4>()?),
-            GROUP => {
-                self.deeper()?;
-                loop {
-                    let (inner, wire) = self.tag()?;
-                    if wire == END {
-                        if inner != number {
-                            return Err(self.damaged(&format!("the group {number} ends as {inner}")));
-                        }
-                        break;
-                    }
-                    self.skip(inner, wire)?;
-                }
-                self.depth_left += 1;
-            }
-            _ => return Err(self.damaged(&format!("the field {number} has the wire type {wire}"))),
-        }
-        Ok(())
-    }
-
     /// Reads the fields of a message up to its end, or to that of the group that it is.
     #[allow(clippy::indexing_slicing, reason = "indexes of messages come from the compiler, which made them")]
     fn message(&mut self, at: usize, group: Option<u32>, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {

@@ -106,15 +106,17 @@ impl Headers for Record {
     }
 }
 
-fn messages(is_responses: bool) -> SeldonMessages {
-    SeldonMessages::new(OipBodies::new(&Settings::default(), None, Limits::default()), is_responses)
-}
-
+/// The id of a message, and its JSON.
 fn read(is_responses: bool, value: &[u8], record: &Record) -> Result<(String, Value), Reject> {
-    let (id, found) = messages(is_responses).read(value, Some(record), Some(5))?;
-    let Found::Half(side, half) = found else { unreachable!("a message is a half") };
-    assert_eq!((side == Side::Response, half.ts), (is_responses, 5));
-    Ok((id, serde_json::from_slice(&half.body).unwrap()))
+    let settings = Settings { score: vec!["x".into(), "0".into()], ..Settings::default() };
+    let limits = Limits::default();
+    let mut messages = SeldonMessages::new(OipBodies::new(&settings, None, limits), is_responses, limits);
+    let mut into = Inference::default();
+    let mut bodies = Bodies::new(&settings, limits.depth);
+    let found = messages.read(value, Some(record), Some(5), &mut bodies, &mut into)?;
+    let side = if is_responses { Side::Response } else { Side::Request };
+    assert_eq!((found, into.half(side).ts), (Found::Half(side), 5));
+    Ok((into.id, serde_json::from_slice(&messages.json).unwrap()))
 }
 
 const KEYED: Record = Record(None, Some(b"0.iris.c1f2"));

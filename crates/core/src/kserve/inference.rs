@@ -1,0 +1,35 @@
+//! What was read of one message: the halves of an inference and its id, in memory that the next message reuses.
+
+use super::pairs::{Half, Side};
+
+#[derive(Debug, Default)]
+pub(super) struct Inference {
+    pub id: String,
+    pub request: Half,
+    pub response: Half,
+    /// An event by itself, in JSON, with a line feed behind it.
+    pub event: Vec<u8>,
+}
+
+/// What a message holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Half(Side),
+    /// A request and its response.
+    Both,
+    Event,
+}
+
+impl Inference {
+    pub fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Request => &mut self.request,
+            Side::Response => &mut self.response,
+        }
+    }
+
+    pub fn set_id(&mut self, id: &str) {
+        self.id.clear();
+        self.id.push_str(id);
+    }
+}

@@ -1,0 +1,47 @@
+//! Half of an inference.
+
+use serde::{Deserialize, Serialize};
+
+/// Which half an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+impl Side {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// Half of a prediction, or of several that were asked for at once. Texts that are empty are not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Half {
+    /// Its event time, in ms.
+    pub ts: i64,
+    /// The version and the model that its attributes or its body name.
+    pub version: String,
+    pub model: String,
+    /// What it says of each row, a line each, as `Bodies` writes it.
+    pub rows: Vec<u8>,
+}
+
+impl Half {
+    /// The half of a message with this time (ms), which names a version and a model, where it does.
+    pub fn begin(&mut self, ts: i64, version: Option<&str>, model: Option<&str>) {
+        self.ts = ts;
+        set(&mut self.version, version.unwrap_or_default());
+        set(&mut self.model, model.unwrap_or_default());
+        self.rows.clear();
+    }
+}
+
+fn set(text: &mut String, to: &str) {
+    text.clear();
+    text.push_str(to);
+}

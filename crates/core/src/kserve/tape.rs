@@ -1,0 +1,306 @@
+//! A JSON text as a list of its values, in memory that the next text reuses. Scalars keep their text, so that a number is what its digits say.
+
+use std::borrow::Cow;
+
+use crate::decode::scan::Scanner;
+use crate::decode::{Reason, Reject};
+
+/// The values of one text, each before what it holds.
+#[derive(Debug, Default)]
+pub struct Tape {
+    nodes: Vec<Node>,
+    scratch: String,
+}
+
+/// A value, or the name of the value behind it.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    kind: Kind,
+    /// Where it stands in the text.
+    start: u32,
+    end: u32,
+    /// The node behind all that it holds.
+    behind: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// As it is written, a text with its quotes.
+    Scalar,
+    Array,
+    Object,
+    Name,
+}
+
+/// A value of a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'t> {
+    text: &'t str,
+    nodes: &'t [Node],
+    at: usize,
+}
+
+/// The name of a member of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'t> {
+    /// As it is written, with its quotes.
+    written: &'t str,
+}
+
+impl Tape {
+    /// Reads a whole text, nested no deeper than `depth`.
+    ///
+    /// # Errors
+    /// A text that is not JSON (or `NaN`, `Infinity`).
+    pub fn read<'t>(&'t mut self, text: &'t [u8], depth: usize) -> Result<Value<'t>, Reject> {
+        let as_text = std::str::from_utf8(text)
+            .map_err(|e| Reject::new(Reason::NotJson, format!("the body is not UTF-8: {e}")))?;
+        if u32::try_from(text.len()).is_err() {
+            return Err(Reject::new(Reason::TooLarge, format!("the body has {} bytes", text.len())));
+        }
+        self.nodes.clear();
+        let mut scanner = Scanner::new(text, depth);
+        self.value(&mut scanner)?;
+        scanner.end()?;
+        Ok(Value { text: as_text, nodes: &self.nodes, at: 0 })
+    }
+
+    fn value(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Reject> {
+        let kind = match (scanner.at_object(), scanner.at_array()) {
+            (true, _) => Kind::Object,
+            (_, true) => Kind::Array,
+            _ => Kind::Scalar,
+        };
+        // White space was passed when it was asked what begins here.
+        let at = self.begin(kind, scanner);
+        match kind {
+            Kind::Object => {
+                let mut more = scanner.enter_object()?;
+                while more {
+                    // White space before a name was passed with the bracket or the comma.
+                    let name = self.begin(Kind::Name, scanner);
+                    scanner.key(&mut self.scratch)?;
+                    self.end(name, scanner);
+                    self.value(scanner)?;
+                    more = scanner.next_member()?;
+                }
+            }
+            Kind::Array => {
+                let mut more = scanner.enter_array()?;
+                while more {
+                    self.value(scanner)?;
+                    more = scanner.next_element()?;
+                }
+            }
+            Kind::Scalar | Kind::Name => drop(scanner.value(&mut self.scratch)?),
+        }
+        self.end(at, scanner);
+        Ok(())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the text has less than 2^32 bytes, and no more values")]
+    fn begin(&mut self, kind: Kind, scanner: &Scanner<'_>) -> usize {
+        self.nodes.push(Node { kind, start: scanner.position() as u32, end: 0, behind: 0 });
+        self.nodes.len() - 1
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the text has less than 2^32 bytes, and no more values")]
+    fn end(&mut self, at: usize, scanner: &Scanner<'_>) {
+        let behind = self.nodes.len() as u32;
+        if let Some(node) = self.nodes.get_mut(at) {
+            (node.end, node.behind) = (scanner.position() as u32, behind);
+        }
+    }
+}
+
+impl<'t> Value<'t> {
+    fn node(&self) -> Node {
+        const NONE: Node = Node { kind: Kind::Scalar, start: 0, end: 0, behind: 0 };
+        self.nodes.get(self.at).copied().unwrap_or(NONE)
+    }
+
+    /// Where it stands in the tape.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// The value at a place of the same tape.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Self {
+        Self { at: place, ..*self }
+    }
+
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        self.node().kind == Kind::Array
+    }
+
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.node().kind == Kind::Object
+    }
+
+    /// A scalar as it is written.
+    #[must_use]
+    pub fn scalar(&self) -> Option<&'t str> {
+        (self.node().kind == Kind::Scalar).then(|| self.written())
+    }
+
+    fn written(&self) -> &'t str {
+        let node = self.node();
+        self.text.get(node.start as usize..node.end as usize).unwrap_or("null")
+    }
+
+    /// The values of an array.
+    pub fn elements(&self) -> impl Iterator<Item = Self> + use<'t> {
+        let (of, node) = (*self, self.node());
+        let mut at = if node.kind == Kind::Array { of.at + 1 } else { usize::MAX };
+        std::iter::from_fn(move || {
+            (at < node.behind as usize).then(|| {
+                let value = of.at(at);
+                at = value.node().behind as usize;
+                value
+            })
+        })
+    }
+
+    /// The members of an object.
+    pub fn members(&self) -> impl Iterator<Item = (Name<'t>, Self)> + use<'t> {
+        let (of, node) = (*self, self.node());
+        let mut at = if node.kind == Kind::Object { of.at + 1 } else { usize::MAX };
+        std::iter::from_fn(move || {
+            (at < node.behind as usize).then(|| {
+                let (name, value) = (of.at(at), of.at(at + 1));
+                at = value.node().behind as usize;
+                // What was read of it ends with the colon.
+                let written = name.written().strip_suffix(':').unwrap_or("").trim_ascii_end();
+                (Name { written }, value)
+            })
+        })
+    }
+
+    /// A member of an object: the last of that name.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<Self> {
+        self.members().filter(|(of, _)| of.is(name)).last().map(|(_, value)| value)
+    }
+
+    /// What a pointer names, by its parts.
+    #[must_use]
+    pub fn pointer(&self, at: &[String]) -> Option<Self> {
+        at.iter().try_fold(*self, |value, part| value.step(part))
+    }
+
+    /// What one part of a pointer names.
+    #[must_use]
+    pub fn step(&self, part: &str) -> Option<Self> {
+        if self.is_array() { self.elements().nth(part.parse().ok()?) } else { self.member(part) }
+    }
+
+    /// What a text says.
+    #[must_use]
+    pub fn text(&self) -> Option<Cow<'t, str>> {
+        self.scalar().filter(|text| text.starts_with('"')).and_then(unquoted)
+    }
+
+    /// Whether it is this text.
+    #[must_use]
+    pub fn is_text(&self, text: &str) -> bool {
+        self.scalar().is_some_and(|written| Name { written }.is(text))
+    }
+
+    #[must_use]
+    pub fn whole(&self) -> Option<usize> {
+        self.scalar()?.parse().ok()
+    }
+
+    /// Writes it as JSON, on one line.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.node().kind {
+            Kind::Scalar | Kind::Name => out.extend_from_slice(self.written().as_bytes()),
+            Kind::Array => {
+                out.push(b'[');
+                for (at, value) in self.elements().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    value.write(out);
+                }
+                out.push(b']');
+            }
+            Kind::Object => {
+                out.push(b'{');
+                for (at, (name, value)) in self.members().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(name.written.as_bytes());
+                    out.push(b':');
+                    value.write(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+impl Name<'_> {
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        match self.written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(plain) if !plain.contains('\\') => plain == name,
+            Some(_) => unquoted(self.written).is_some_and(|text| text == name),
+            None => false,
+        }
+    }
+}
+
+/// What a text in quotes says.
+fn unquoted(written: &str) -> Option<Cow<'_, str>> {
+    let plain = written.strip_prefix('"')?.strip_suffix('"')?;
+    if plain.contains('\\') { serde_json::from_str(written).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(plain)) }
+}
+
+/// Writes a text as JSON.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Writing a text to memory does not fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_read_or_refused() {
+        let mut tape = Tape::default();
+        for text in
+            ["", "[", "{\"a\":", "[1,", "nul", "[[[[[[[[[[[[[[[[[[", "\"\\ud800\"", "[1 2]", "{\"a\" 1}", "{1:2}"]
+        {
+            assert!(tape.read(text.as_bytes(), 8).is_err(), "{text}");
+        }
+        let text = " { \"a\" : [ 1.0 , NaN , \"x\\n\" , { } , [ ] ] , \"b\" :{\"c\":null}} ";
+        let value = tape.read(text.as_bytes(), 8).unwrap();
+        let mut out = Vec::new();
+        value.write(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":[1.0,NaN,"x\n",{},[]],"b":{"c":null}}"#);
+    }
+
+    #[test]
+    fn members_are_found_by_what_their_names_say_and_the_last_of_a_name_counts() {
+        let mut tape = Tape::default();
+        let value = tape.read(br#"{"a":[1,[2,3],{"x":4}],"b":"B","\u0061b":"\u0042","b":"C","n":7}"#, 8).unwrap();
+        let written = |value: Option<Value<'_>>| value.and_then(|value| value.scalar().map(str::to_owned));
+        assert_eq!(written(value.member("b")).as_deref(), Some("\"C\""));
+        assert!(value.member("ab").is_some_and(|of| of.is_text("B") && of.text().as_deref() == Some("B")));
+        let at = |path: &str| value.pointer(&path.split('/').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(
+            ["a/0", "a/1/1", "a/2/x", "n"].map(|path| at(path).and_then(|of| of.whole())),
+            [Some(1), Some(3), Some(4), Some(7)]
+        );
+        assert!(["a/3", "a/x", "b/0", "c"].iter().all(|path| at(path).is_none()));
+        assert_eq!((value.elements().count(), value.members().count()), (0, 5));
+        assert_eq!(value.member("a").map(|of| of.elements().count()), Some(3));
+    }
+}

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test oci-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test oci-test mlserver-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,10 @@ oci-test: setup ## run the tests of attestations against two registries of OCI a
 	@tests/support/oci.sh build .cache/oci
 	@trap 'tests/support/oci.sh stop .cache/oci' EXIT; DRIFTGATE_TEST_OCI=$$(tests/support/oci.sh start .cache/oci 15500) && export DRIFTGATE_TEST_OCI && \
 	DRIFTGATE_TEST_OCI_DIR=$(CURDIR)/.cache/oci tests/support/test.sh --test main -- --include-ignored oci::
+
+mlserver-test: setup ## run the test of MLServer, which serves a model of scikit-learn on Kafka: its packages take half a gigabyte, once
+	@tests/support/mlserver.sh build .cache/mlserver
+	@DRIFTGATE_TEST_MLSERVER=$(CURDIR)/.cache/mlserver tests/support/test.sh --test main -- --include-ignored mlserver_served::
 
 demo: setup-build ## run the main job on the data in the repository, with the HTTP server; where `make build` was not run, from a binary that is built quickly, without optimisation
 	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \

@@ -103,6 +103,8 @@ mod mirror;
 mod mlflow;
 #[path = "cases/mlserver.rs"]
 mod mlserver;
+#[path = "cases/mlserver_served.rs"]
+mod mlserver_served;
 #[path = "cases/moto.rs"]
 mod moto;
 #[path = "cases/multiclass.rs"]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::broker::{Daemon, brokers, publish, topic, wait_for};
+use crate::broker::{Daemon, brokers, make_topic, publish, topic, wait_for};
 use crate::kafka::now_ms;
 use crate::support::Folder;
 
@@ -83,25 +83,46 @@ fn tensor(name: &str, value: f64) -> Vec<u8> {
     [field(1, name.as_bytes()), field(2, b"FP64"), field(3, &[1, 1]), field(5, &contents)].concat()
 }
 
+fn seldon_key(at: i32) -> String {
+    format!("{}.shop.{at:x}", at % 7)
+}
+
+/// A request may name the outputs that it asks for, and a response may have raw data, under the same number.
+fn seldon_request(at: i32) -> Record {
+    let asked = field(6, &field(1, b"predict"));
+    (at % REQUESTS, seldon_key(at), [field(1, b"shop"), field(5, &tensor("x", f64::from(at))), asked].concat())
+}
+
+fn seldon_response(at: i32) -> Record {
+    let body = if at % 2 == 0 {
+        field(5, &tensor("predict", 0.5))
+    } else {
+        let bare = [field(1, b"predict"), field(2, b"FP64"), field(3, &[1, 1])].concat();
+        [field(5, &bare), field(6, &0.5_f64.to_le_bytes())].concat()
+    };
+    // Behind a frame of a schema registry, as where one is configured.
+    (at % RESPONSES, seldon_key(at), [&[0, 0, 0, 0, 3, 0][..], &field(1, b"shop"), &body].concat())
+}
+
 #[test]
 fn requests_and_responses_of_seldon_meet_once_over_a_kill() {
-    let key = |at: i32| format!("{}.shop.{at:x}", at % 7);
-    // A request may name the outputs that it asks for, and a response may have raw data, under the same number.
-    let request = |at: i32| {
-        let asked = field(6, &field(1, b"predict"));
-        (at % REQUESTS, key(at), [field(1, b"shop"), field(5, &tensor("x", f64::from(at))), asked].concat())
-    };
-    let response = |at: i32| {
-        let body = if at % 2 == 0 {
-            field(5, &tensor("predict", 0.5))
-        } else {
-            let bare = [field(1, b"predict"), field(2, b"FP64"), field(3, &[1, 1])].concat();
-            [field(5, &bare), field(6, &0.5_f64.to_le_bytes())].concat()
-        };
-        // Behind a frame of a schema registry, as where one is configured.
-        (at % RESPONSES, key(at), [&[0, 0, 0, 0, 3, 0][..], &field(1, b"shop"), &body].concat())
-    };
-    meet_once("seldon", ", score: /predict, fixed_version: \"1\"", request, response);
+    meet_once("seldon", ", score: /predict, fixed_version: \"1\"", seldon_request, seldon_response);
+}
+
+#[test]
+fn probe_knows_seldons_topics_by_their_names_and_looks_at_both() {
+    let folder = Folder::new();
+    let name = format!("seldon.n{}.model.shop", std::process::id());
+    let [requests, responses] = ["inputs", "outputs"].map(|side| format!("{name}.{side}"));
+    make_topic(&requests, REQUESTS, &[]);
+    publish(&requests, (0..30).map(seldon_request));
+    let probe = |topic: &str| folder.driftgate(&format!("probe --topic {topic} --brokers {}", brokers()));
+    probe(&requests).exits(0).prints("format: seldon").prints("inference: {responses: RESPONSES");
+    make_topic(&responses, RESPONSES, &[]);
+    publish(&responses, (0..30).map(seldon_response));
+    let settings = format!("inference: {{responses: \"{responses}\", fixed_version: VERSION}}");
+    probe(&requests).exits(0).prints("Seldon Core 2").prints("format: seldon").prints(&settings);
+    probe(&responses).exits(1).prints("there are responses only");
 }
 
 #[test]

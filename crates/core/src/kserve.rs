@@ -31,6 +31,7 @@ use logger::LoggerEvents;
 use oip::OipBodies;
 use pairs::{Counts, Half, Pairs, PairsState, Side};
 use seldon::SeldonMessages;
+pub use seldon::as_json as seldon_json;
 pub use settings::{Logged, Settings, Version};
 
 /// Reads the events of one source: each is a half of a prediction, or all of it.

@@ -16,7 +16,7 @@ pub struct Message {
 
 impl Message {
     /// The last header of a name, whatever its case.
-    fn header(&self, name: &str) -> Option<&[u8]> {
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
         let named = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
         self.headers.iter().rev().find(named).map(|(_, value)| value.as_slice())
     }
@@ -47,6 +47,7 @@ pub enum Format {
     KserveLoggerV2,
     KserveV1,
     KserveV2,
+    SeldonV2,
     AvroContainer,
     Parquet,
     Csv,
@@ -73,6 +74,7 @@ impl Format {
             Self::KserveLoggerV2 => "KServe's logger (CloudEvents) with bodies of V2",
             Self::KserveV1 => "KServe V1 (instances, predictions)",
             Self::KserveV2 => "KServe V2, the Open Inference Protocol (inputs, outputs)",
+            Self::SeldonV2 => "Seldon Core 2, the Open Inference Protocol as Protobuf",
             Self::AvroContainer => "an Avro container file",
             Self::Parquet => "a Parquet file",
             Self::Csv => "CSV",
@@ -99,6 +101,7 @@ impl Format {
             Self::KserveLoggerV2 => "kserve_logger_v2",
             Self::KserveV1 => "kserve_v1",
             Self::KserveV2 => "kserve_v2",
+            Self::SeldonV2 => "seldon_v2",
             Self::AvroContainer => "avro_container",
             Self::Parquet => "parquet",
             Self::Csv => "csv",
@@ -116,7 +119,7 @@ impl Format {
 
     /// Whether these are requests and responses that a source joins.
     pub fn is_inference(self) -> bool {
-        matches!(self, Self::KserveLoggerV1 | Self::KserveLoggerV2 | Self::KserveV2)
+        matches!(self, Self::KserveLoggerV1 | Self::KserveLoggerV2 | Self::KserveV2 | Self::SeldonV2)
     }
 
     /// The `format` of a source that reads such messages, if there can be one.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::detect::{Format, Seen};
 use super::fields::pointer;
+use super::serving::System;
 
 /// Words in the names of outputs that are scores.
 const SCORES: [&str; 4] = ["prob", "score", "risk", "confidence"];
@@ -39,7 +40,7 @@ impl Bodies {
     /// Takes a message, if it is a request or a response.
     pub fn add(&mut self, seen: &Seen) {
         let is_logged = matches!(seen.format, Format::KserveLoggerV1 | Format::KserveLoggerV2);
-        if !is_logged && seen.format != Format::KserveV2 {
+        if !is_logged && !matches!(seen.format, Format::KserveV2 | Format::SeldonV2) {
             return;
         }
         let Some(tree) = &seen.tree else { return };
@@ -66,9 +67,9 @@ impl Bodies {
         }
     }
 
-    /// The source that joins them; `None` where there are no requests.
-    pub fn proposal(&self, topic: &str) -> Option<Proposal> {
-        if self.requests == 0 {
+    /// The source that joins them; `None` where there are no requests. `answers` is the topic of the responses, where they have one.
+    pub fn proposal(&self, topic: &str, system: Option<System>, answers: Option<&str>) -> Option<Proposal> {
+        if self.requests == 0 || matches!(system, Some(System::Seldon { is_responses: true })) {
             return None;
         }
         let (mut settings, mut open) = (Vec::new(), Vec::new());
@@ -79,12 +80,11 @@ impl Bodies {
                 "the {n} values of a row have no names: write them in their order in place of INPUT_1 and on"
             ));
         }
-        if self.responses == 0 {
+        if let Some(answers) = answers {
+            settings.push(format!("responses: {}", Value::from(answers)));
+        } else if self.responses == 0 {
             settings.push("responses: RESPONSES".to_owned());
-            open.push(
-                "there are requests only: write the topic of the responses in place of RESPONSES, and for the topics of MLServer `format: mlserver`"
-                    .to_owned(),
-            );
+            open.push("there are requests only: write the topic of the responses in place of RESPONSES".to_owned());
         }
         let (score, why) = self.score();
         settings.extend(score.map(|at| format!("score: {}", Value::String(at))));
@@ -101,7 +101,13 @@ impl Bodies {
             format!("  - topic: {}", Value::from(topic)),
             "    kind: predictions".to_owned(),
         ];
-        lines.push(format!("    format: {}", if self.is_logged { "kserve" } else { "oip" }));
+        let format = match system {
+            Some(System::MlServer) => "mlserver",
+            Some(System::Seldon { .. }) => "seldon",
+            None if self.is_logged => "kserve",
+            None => "oip",
+        };
+        lines.push(format!("    format: {format}"));
         if !self.has_model {
             lines.push("    model: MODEL".to_owned());
         }
@@ -171,7 +177,7 @@ mod tests {
             let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
             all.add(&message(&Message { value: Some(value.as_bytes().to_vec()), headers }));
         }
-        all.proposal("logs")
+        all.proposal("logs", None, None)
     }
 
     const LOGGED: &[(&str, &str)] =
@@ -195,7 +201,7 @@ mod tests {
         let expected = "sources:\n  - topic: \"logs\"\n    kind: predictions\n    format: oip\n    model: MODEL\n    inference: {score: \"/predict_proba/1\"}\n";
         assert_eq!(found.source, expected);
         let alone = of(&[(request, &[])]).unwrap();
-        assert!(alone.source.contains("responses: RESPONSES") && alone.open[0].contains("mlserver"), "{alone:?}");
+        assert!(alone.source.contains("responses: RESPONSES") && alone.open[0].contains("requests only"), "{alone:?}");
         assert_eq!(of(&[(response, &[])]), None);
     }
 }

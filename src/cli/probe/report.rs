@@ -9,6 +9,7 @@ use super::fields::{Fields, pointer};
 use super::file;
 use super::guess::{self, Guess};
 use super::inference::{Bodies, Proposal};
+use super::serving::System;
 use crate::config::has_format;
 use driftgate_core::decode::framing::SchemaRef;
 use driftgate_core::event::Field as Of;
@@ -22,6 +23,14 @@ const UNKNOWN: usize = 3;
 pub enum From {
     Topic { topic: String, partitions: i32 },
     File(PathBuf),
+}
+
+/// What is known of a topic beside its messages.
+#[derive(Default)]
+pub struct Served {
+    pub system: Option<System>,
+    /// The topic of the responses to its requests, and some of them.
+    pub answers: Option<(String, Vec<Message>)>,
 }
 
 /// What was found.
@@ -44,12 +53,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn of_messages(from: From, messages: &[Message], decoder: &mut Decoder) -> Self {
+    pub fn of_messages(from: From, messages: &[Message], served: &Served, decoder: &mut Decoder) -> Self {
         let (mut counts, mut schemas, mut unknown, mut fields) =
             (BTreeMap::<Format, u64>::new(), BTreeSet::new(), Vec::new(), Fields::default());
         let mut bodies = Bodies::default();
         for message in messages {
-            let seen = decoder.see(message);
+            let of_system = served.system.and_then(|system| system.see(message));
+            let seen = of_system.unwrap_or_else(|| decoder.see(message));
             *counts.entry(seen.format).or_default() += 1;
             if schemas.len() < SCHEMAS {
                 schemas.extend(seen.schema);
@@ -60,12 +70,17 @@ impl Report {
             bodies.add(&seen);
             seen.tree.iter().for_each(|tree| fields.add(tree));
         }
+        for message in served.answers.iter().flat_map(|(_, messages)| messages) {
+            let of_system = served.system.and_then(|system| system.of_responses().see(message));
+            bodies.add(&of_system.unwrap_or_else(|| decoder.see(message)));
+        }
+        let answers = served.answers.as_ref().map(|(topic, _)| topic.as_str());
         let mut formats: Vec<(Format, u64)> = counts.into_iter().collect();
         formats.sort_by_key(|(format, n)| (std::cmp::Reverse(*n), *format));
         let main = formats.iter().map(|(format, _)| *format).find(|format| *format != Format::Empty);
         let inference = match &from {
             From::Topic { topic, .. } => {
-                main.filter(|format| format.is_inference()).and_then(|_| bodies.proposal(topic))
+                main.filter(|format| format.is_inference()).and_then(|_| bodies.proposal(topic, served.system, answers))
             }
             From::File(_) => None,
         };
@@ -195,7 +210,7 @@ fn unread(format: Format) -> String {
     match format {
         Format::Framed => "whether it is Avro or Protobuf says the schema registry: name it in the configuration (`schema_registry: {url: …}`) and give --config".to_owned(),
         Format::Unknown => "what it is cannot be told by its bytes. Avro and Protobuf without a frame look like this: they are read with `schema: {file: …}` of the source".to_owned(),
-        Format::KserveV2 => "there are responses only: they are read beside the topic of their requests, by its source's `inference: {responses: …}`".to_owned(),
+        Format::KserveV2 | Format::SeldonV2 => "there are responses only: they are read beside the topic of their requests, by its source's `inference: {responses: …}`".to_owned(),
         Format::KserveLoggerV1 | Format::KserveLoggerV2 => "requests and responses of KServe's logger are joined to predictions by a source with `format: kserve`, whose `kserve` says where the score stands".to_owned(),
         other => format!("driftgate does not read {} from topics: the messages would be rejected", other.says()),
     }

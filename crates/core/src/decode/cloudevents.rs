@@ -154,7 +154,7 @@ impl Envelope {
             let attribute = attributes.iter_mut().find(is);
             scanner.at_object();
             let start = scanner.position();
-            let token = scanner.value(scratch)?;
+            let token = if is_data { scanner.skim(scratch)? } else { scanner.value(scratch)? };
             let end = scanner.position();
             if is_data || is_bytes {
                 if place.is_some() {

@@ -65,14 +65,26 @@ impl Walk<'_, '_> {
     /// A text. A short one that is a category, a segment's value, the version or the model, and nothing else, is known by its word, as in JSON.
     #[inline]
     pub(super) fn put_text(&mut self, to: Place, text: &str) -> Result<(), Stop> {
-        if let Some(word) = short_word(text)
-            && !self.has(to)
-            && self.put_short(to, text, word)
-        {
+        let known = !self.has(to)
+            && (self.put_id(to, text) || short_word(text).is_some_and(|word| self.put_short(to, text, word)));
+        if known {
             self.mark(to);
             return Ok(());
         }
         self.put(to, Token::Plain(text))
+    }
+
+    /// Takes an id, where its key is nothing else and the text needs no check; whether it did.
+    #[inline]
+    fn put_id(&mut self, to: Place, text: &str) -> bool {
+        let is_id = self.plan.nodes[to.0].keys[to.1].short == Short::Id;
+        if !is_id || !(1..=self.plain.id).contains(&text.len()) || !text.bytes().all(is_plain) {
+            return false;
+        }
+        self.row.id.clear();
+        self.row.id.push_str(text);
+        self.row.has_id = true;
+        true
     }
 
     /// Takes a short text by its word, where its key has one meaning; whether it did.
@@ -101,12 +113,25 @@ impl Walk<'_, '_> {
     pub(super) fn put_integer(&mut self, to: Place, number: i64) -> Result<(), Stop> {
         #[allow(clippy::cast_precision_loss, reason = "the nearest one, as of the digits of JSON")]
         let float = number as f64;
-        if self.put_feature(to, float) {
+        if self.put_feature(to, float) || self.put_ticks(to, number) {
             return Ok(());
         }
         let mut digits = [0; LONGEST_NUMBER];
         let text = written(&mut digits, format_args!("{number}"));
         self.put(to, Token::Number(float, text))
+    }
+
+    /// Takes a time in the source's unit, where its key is the event's time and nothing else; whether it did.
+    #[inline]
+    fn put_ticks(&mut self, to: Place, ticks: i64) -> bool {
+        let key = &mut self.plan.nodes[to.0].keys[to.1];
+        if key.short != Short::Time || key.seen == self.event {
+            return false;
+        }
+        let Some(ms) = self.time.unit.millis(ticks) else { return false };
+        key.seen = self.event;
+        self.row.ts = Some(ms);
+        true
     }
 
     /// A whole number without a sign.
@@ -154,10 +179,29 @@ impl Walk<'_, '_> {
         if number.is_nan() {
             return self.put(to, Token::Null);
         }
-        if number.is_finite() && self.put_feature(to, number) {
+        if self.put_first(to, number) || number.is_finite() && self.put_feature(to, number) {
             return Ok(());
         }
         self.put(to, Token::Number(number, BY_VALUE))
+    }
+
+    /// Takes the first finite number of a key that is one feature or the score, and nothing else; whether it did.
+    #[inline]
+    pub(super) fn put_first(&mut self, to: Place, number: f64) -> bool {
+        let key = &mut self.plan.nodes[to.0].keys[to.1];
+        if key.seen == self.event || !number.is_finite() {
+            return false;
+        }
+        match key.short {
+            Short::Numeric(slot) => {
+                let Some(slot) = self.row.numeric.get_mut(slot) else { return false };
+                *slot = number;
+            }
+            Short::Score => self.row.score = number,
+            _ => return false,
+        }
+        key.seen = self.event;
+        true
     }
 
     /// An instant: in `ms` where it is the event's time, in its own unit anywhere else.
@@ -204,6 +248,11 @@ impl Walk<'_, '_> {
         }
         self.put(to, Token::Number(number, written(&mut exact, format_args!("{unscaled}"))))
     }
+}
+
+/// Whether a byte of a text is one that no check of ids is about.
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\')
 }
 
 /// A number as text, in the bytes that are given; nothing for one that does not fit, of which there is none.

@@ -7,6 +7,7 @@ use super::decimal;
 use super::plan::Key;
 use super::{Reason, Reject};
 
+mod skim;
 mod string;
 
 /// An infinity as Python and JavaScript libraries write it.
@@ -34,30 +35,39 @@ pub struct Scanner<'a> {
     bytes: &'a [u8],
     pos: usize,
     depth_left: usize,
-    /// Whether the bytes are known to be UTF-8. It does not matter where all that was read is ASCII.
-    is_utf8: bool,
+    /// The bytes, where they are known to be UTF-8. It does not matter where all that was read is ASCII.
+    text: Option<&'a str>,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner at the start of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8], depth: usize) -> Self {
-        Self { bytes, pos: 0, depth_left: depth, is_utf8: false }
+        Self { bytes, pos: 0, depth_left: depth, text: None }
+    }
+
+    /// The same of a text.
+    #[must_use]
+    pub fn of_text(text: &'a str, depth: usize) -> Self {
+        Self { text: Some(text), ..Self::new(text.as_bytes(), depth) }
     }
 
     /// Checks that the bytes are UTF-8, once.
     #[inline]
     fn utf8(&mut self) -> Result<(), Reject> {
-        if !self.is_utf8 {
-            std::str::from_utf8(self.bytes).map_err(|e| not_utf8(&e))?;
-            self.is_utf8 = true;
+        if self.text.is_none() {
+            self.text = Some(std::str::from_utf8(self.bytes).map_err(|e| not_utf8(&e))?);
         }
         Ok(())
     }
 
     /// The text between two positions that lie beside ASCII.
     fn between(&self, start: usize, end: usize) -> &'a str {
-        self.bytes.get(start..end).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or("")
+        match self.text {
+            Some(text) => text.get(start..end),
+            None => self.bytes.get(start..end).and_then(|t| std::str::from_utf8(t).ok()),
+        }
+        .unwrap_or("")
     }
 
     #[inline]
@@ -190,6 +200,22 @@ impl<'a> Scanner<'a> {
             Token::Plain(text) => text,
             _ => scratch,
         })
+    }
+
+    /// Reads `"key":`; how many bytes the key takes with its quotes, and whether it has no escapes.
+    pub fn name(&mut self, scratch: &mut String) -> Result<(usize, bool), Reject> {
+        let start = self.pos;
+        let is_plain = matches!(self.string(scratch)?, Token::Plain(_));
+        let length = self.pos - start;
+        self.colon()?;
+        Ok((length, is_plain))
+    }
+
+    /// The first byte of what is here, behind white space.
+    #[inline]
+    pub fn first(&mut self) -> Option<u8> {
+        self.space();
+        self.peek()
     }
 
     #[inline]

@@ -52,6 +52,17 @@ impl SeldonMessages {
     }
 }
 
+/// A message with or without a frame as the JSON that the protocol has for it, nested no deeper than `depth`.
+///
+/// # Errors
+/// What is no message of this side.
+pub fn as_json(value: &[u8], is_response: bool, depth: usize) -> Result<Vec<u8>, Reject> {
+    let mut json = Vec::new();
+    let side = if is_response { Side::Response } else { Side::Request };
+    write(value, side, depth, &mut json)?;
+    Ok(json)
+}
+
 /// Appends a message with or without a frame as JSON.
 fn write(value: &[u8], side: Side, depth: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
     // No message begins with the number of a field that there is not.

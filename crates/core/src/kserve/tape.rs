@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::decode::scan::Scanner;
+use crate::decode::scan::{Scanner, Token};
 use crate::decode::{Reason, Reject};
 
 /// The values of one text, each before what it holds.
@@ -16,7 +16,7 @@ pub struct Tape {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     kind: Kind,
-    /// Where it stands in the text.
+    /// Where it stands in the text, with its quotes or brackets.
     start: u32,
     end: u32,
     /// The node behind all that it holds.
@@ -25,11 +25,13 @@ struct Node {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// As it is written, a text with its quotes.
-    Scalar,
+    /// A text without escapes.
+    Plain,
+    Escaped,
+    /// A number, truth value or `null`.
+    Other,
     Array,
     Object,
-    Name,
 }
 
 /// A value of a text.
@@ -40,82 +42,82 @@ pub struct Value<'t> {
     at: usize,
 }
 
-/// The name of a member of an object.
-#[derive(Clone, Copy, Debug)]
-pub struct Name<'t> {
-    /// As it is written, with its quotes.
-    written: &'t str,
-}
-
 impl Tape {
     /// Reads a whole text, nested no deeper than `depth`.
     ///
     /// # Errors
     /// A text that is not JSON (or `NaN`, `Infinity`).
     pub fn read<'t>(&'t mut self, text: &'t [u8], depth: usize) -> Result<Value<'t>, Reject> {
-        let as_text = std::str::from_utf8(text)
+        let text = std::str::from_utf8(text)
             .map_err(|e| Reject::new(Reason::NotJson, format!("the body is not UTF-8: {e}")))?;
         if u32::try_from(text.len()).is_err() {
             return Err(Reject::new(Reason::TooLarge, format!("the body has {} bytes", text.len())));
         }
         self.nodes.clear();
-        let mut scanner = Scanner::new(text, depth);
+        let mut scanner = Scanner::of_text(text, depth);
         self.value(&mut scanner)?;
         scanner.end()?;
-        Ok(Value { text: as_text, nodes: &self.nodes, at: 0 })
+        Ok(Value { text, nodes: &self.nodes, at: 0 })
     }
 
     fn value(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Reject> {
-        let kind = match (scanner.at_object(), scanner.at_array()) {
-            (true, _) => Kind::Object,
-            (_, true) => Kind::Array,
-            _ => Kind::Scalar,
-        };
-        // White space was passed when it was asked what begins here.
-        let at = self.begin(kind, scanner);
-        match kind {
-            Kind::Object => {
+        let first = scanner.first();
+        let start = scanner.position();
+        match first {
+            Some(b'{') => {
+                let at = self.begin(Kind::Object, start);
                 let mut more = scanner.enter_object()?;
                 while more {
                     // White space before a name was passed with the bracket or the comma.
-                    let name = self.begin(Kind::Name, scanner);
-                    scanner.key(&mut self.scratch)?;
-                    self.end(name, scanner);
+                    let start = scanner.position();
+                    let (length, is_plain) = scanner.name(&mut self.scratch)?;
+                    let name = self.begin(if is_plain { Kind::Plain } else { Kind::Escaped }, start);
+                    self.end(name, start + length);
                     self.value(scanner)?;
                     more = scanner.next_member()?;
                 }
+                self.end(at, scanner.position());
             }
-            Kind::Array => {
+            Some(b'[') => {
+                let at = self.begin(Kind::Array, start);
                 let mut more = scanner.enter_array()?;
                 while more {
                     self.value(scanner)?;
                     more = scanner.next_element()?;
                 }
+                self.end(at, scanner.position());
             }
-            Kind::Scalar | Kind::Name => drop(scanner.value(&mut self.scratch)?),
+            _ => {
+                let kind = match scanner.value(&mut self.scratch)? {
+                    Token::Plain(_) => Kind::Plain,
+                    Token::Escaped => Kind::Escaped,
+                    _ => Kind::Other,
+                };
+                let at = self.begin(kind, start);
+                self.end(at, scanner.position());
+            }
         }
-        self.end(at, scanner);
         Ok(())
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the text has less than 2^32 bytes, and no more values")]
-    fn begin(&mut self, kind: Kind, scanner: &Scanner<'_>) -> usize {
-        self.nodes.push(Node { kind, start: scanner.position() as u32, end: 0, behind: 0 });
+    fn begin(&mut self, kind: Kind, start: usize) -> usize {
+        self.nodes.push(Node { kind, start: start as u32, end: 0, behind: 0 });
         self.nodes.len() - 1
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the text has less than 2^32 bytes, and no more values")]
-    fn end(&mut self, at: usize, scanner: &Scanner<'_>) {
+    fn end(&mut self, at: usize, end: usize) {
         let behind = self.nodes.len() as u32;
         if let Some(node) = self.nodes.get_mut(at) {
-            (node.end, node.behind) = (scanner.position() as u32, behind);
+            (node.end, node.behind) = (end as u32, behind);
         }
     }
 }
 
 impl<'t> Value<'t> {
     fn node(&self) -> Node {
-        const NONE: Node = Node { kind: Kind::Scalar, start: 0, end: 0, behind: 0 };
+        const NONE: Node = Node { kind: Kind::Other, start: 0, end: 0, behind: 0 };
         self.nodes.get(self.at).copied().unwrap_or(NONE)
     }
 
@@ -144,7 +146,7 @@ impl<'t> Value<'t> {
     /// A scalar as it is written.
     #[must_use]
     pub fn scalar(&self) -> Option<&'t str> {
-        (self.node().kind == Kind::Scalar).then(|| self.written())
+        (!matches!(self.node().kind, Kind::Array | Kind::Object)).then(|| self.written())
     }
 
     fn written(&self) -> &'t str {
@@ -165,17 +167,15 @@ impl<'t> Value<'t> {
         })
     }
 
-    /// The members of an object.
-    pub fn members(&self) -> impl Iterator<Item = (Name<'t>, Self)> + use<'t> {
+    /// The members of an object: a text that is the name, and the value.
+    pub fn members(&self) -> impl Iterator<Item = (Self, Self)> + use<'t> {
         let (of, node) = (*self, self.node());
         let mut at = if node.kind == Kind::Object { of.at + 1 } else { usize::MAX };
         std::iter::from_fn(move || {
             (at < node.behind as usize).then(|| {
                 let (name, value) = (of.at(at), of.at(at + 1));
                 at = value.node().behind as usize;
-                // What was read of it ends with the colon.
-                let written = name.written().strip_suffix(':').unwrap_or("").trim_ascii_end();
-                (Name { written }, value)
+                (name, value)
             })
         })
     }
@@ -183,7 +183,7 @@ impl<'t> Value<'t> {
     /// A member of an object: the last of that name.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Self> {
-        self.members().filter(|(of, _)| of.is(name)).last().map(|(_, value)| value)
+        self.members().filter(|(of, _)| of.is_text(name)).last().map(|(_, value)| value)
     }
 
     /// What a pointer names, by its parts.
@@ -201,13 +201,27 @@ impl<'t> Value<'t> {
     /// What a text says.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'t, str>> {
-        self.scalar().filter(|text| text.starts_with('"')).and_then(unquoted)
+        match self.node().kind {
+            Kind::Plain => Some(Cow::Borrowed(self.plain())),
+            Kind::Escaped => serde_json::from_str(self.written()).ok().map(Cow::Owned),
+            Kind::Other | Kind::Array | Kind::Object => None,
+        }
+    }
+
+    /// A text without its quotes.
+    fn plain(&self) -> &'t str {
+        let node = self.node();
+        self.text.get(node.start as usize + 1..node.end as usize - 1).unwrap_or("")
     }
 
     /// Whether it is this text.
     #[must_use]
     pub fn is_text(&self, text: &str) -> bool {
-        self.scalar().is_some_and(|written| Name { written }.is(text))
+        match self.node().kind {
+            Kind::Plain => self.plain() == text,
+            Kind::Escaped => self.text().is_some_and(|of| of == text),
+            Kind::Other | Kind::Array | Kind::Object => false,
+        }
     }
 
     #[must_use]
@@ -218,7 +232,7 @@ impl<'t> Value<'t> {
     /// Writes it as JSON, on one line.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self.node().kind {
-            Kind::Scalar | Kind::Name => out.extend_from_slice(self.written().as_bytes()),
+            Kind::Plain | Kind::Escaped | Kind::Other => out.extend_from_slice(self.written().as_bytes()),
             Kind::Array => {
                 out.push(b'[');
                 for (at, value) in self.elements().enumerate() {
@@ -235,7 +249,7 @@ impl<'t> Value<'t> {
                     if at > 0 {
                         out.push(b',');
                     }
-                    out.extend_from_slice(name.written.as_bytes());
+                    out.extend_from_slice(name.written().as_bytes());
                     out.push(b':');
                     value.write(out);
                 }
@@ -243,23 +257,6 @@ impl<'t> Value<'t> {
             }
         }
     }
-}
-
-impl Name<'_> {
-    #[must_use]
-    pub fn is(&self, name: &str) -> bool {
-        match self.written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-            Some(plain) if !plain.contains('\\') => plain == name,
-            Some(_) => unquoted(self.written).is_some_and(|text| text == name),
-            None => false,
-        }
-    }
-}
-
-/// What a text in quotes says.
-fn unquoted(written: &str) -> Option<Cow<'_, str>> {
-    let plain = written.strip_prefix('"')?.strip_suffix('"')?;
-    if plain.contains('\\') { serde_json::from_str(written).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(plain)) }
 }
 
 /// Writes a text as JSON.

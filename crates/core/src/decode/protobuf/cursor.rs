@@ -88,6 +88,21 @@ impl<'a> Cursor<'a> {
     /// The number of a field, and how its value is written.
     #[inline]
     pub fn tag(&mut self) -> Result<(u32, u8), Reject> {
+        // Fields up to the fifteenth, and up to the 2047th.
+        match self.rest {
+            [tag @ 8..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok((u32::from(tag >> 3), tag & 7))
+            }
+            [low @ 0x80..=0xff, high @ 1..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok((u32::from(low & 0x7f) >> 3 | u32::from(*high) << 4, low & 7))
+            }
+            _ => self.long_tag(),
+        }
+    }
+
+    fn long_tag(&mut self) -> Result<(u32, u8), Reject> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
         let number = number.ok_or_else(|| self.damaged(&format!("a field has the number {}", tag >> 3)))?;

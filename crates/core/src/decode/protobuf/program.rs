@@ -72,8 +72,16 @@ pub struct Step {
 /// What reads the values of one message.
 #[derive(Debug, Default)]
 pub struct Program {
-    /// The fields of each message that have a place, by their numbers; the first is the event.
-    pub messages: Vec<Vec<Step>>,
+    /// The first is the event.
+    pub messages: Vec<Steps>,
+}
+
+/// The fields of a message that have a place, by their numbers.
+#[derive(Debug, Default)]
+pub struct Steps {
+    pub steps: Vec<Step>,
+    /// How many of them have a default where they are not there.
+    pub implicit: usize,
 }
 
 /// Programs by schema and message.
@@ -130,14 +138,14 @@ impl Programs {
 
 struct Compiler<'c> {
     plan: &'c Plan,
-    messages: Vec<Vec<Step>>,
+    messages: Vec<Steps>,
 }
 
 impl Compiler<'_> {
     /// Compiles a message whose fields are looked up in a node of the plan. It goes no deeper than the plan.
     fn message(&mut self, message: &MessageDescriptor, node: usize) -> usize {
         let at = self.messages.len();
-        self.messages.push(Vec::new());
+        self.messages.push(Steps::default());
         let mut steps = Vec::new();
         for field in message.fields() {
             let Some((key, child)) = self.find(node, &field) else { continue };
@@ -146,8 +154,9 @@ impl Compiler<'_> {
             steps.push(Step { number: field.number(), to: (node, key), kind, implicit: is_implicit });
         }
         steps.sort_by_key(|step| step.number);
+        let implicit = steps.iter().filter(|step| step.implicit).count();
         if let Some(place) = self.messages.get_mut(at) {
-            *place = steps;
+            *place = Steps { steps, implicit };
         }
         at
     }

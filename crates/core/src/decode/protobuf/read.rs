@@ -9,7 +9,7 @@ use super::super::put::Place;
 use super::super::scan::Token;
 use super::super::{Reason, Reject};
 use super::cursor::{Cursor, EIGHT, END, FOUR, GROUP, SIZED, VARINT};
-use super::program::{Kind, Program, Programs, Scalar, Step, is_unset};
+use super::program::{Kind, Program, Programs, Scalar, Step, Steps, is_unset};
 
 impl Programs {
     /// Reads a value into the slots of a walk.
@@ -56,7 +56,7 @@ impl<'a> Pass<'a> {
     fn message(&mut self, at: usize, group: Option<u32>, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
         self.deeper()?;
         let program = self.program;
-        let steps = &program.messages[at];
+        let Steps { steps, implicit } = &program.messages[at];
         // Fields come in the order of their numbers, mostly.
         let (mut guess, mut written, mut in_order) = (0, 0, true);
         loop {
@@ -84,7 +84,7 @@ impl<'a> Pass<'a> {
             guess = found + 1;
             self.step(step, wire, walk)?;
         }
-        let all_are_written = in_order && steps.iter().filter(|step| step.implicit).count() == written;
+        let all_are_written = in_order && *implicit == written;
         for step in steps.iter().filter(|step| step.implicit && !all_are_written) {
             if let Kind::Scalar(scalar) = &step.kind
                 && !walk.has(step.to)
@@ -100,11 +100,22 @@ impl<'a> Pass<'a> {
     #[inline]
     fn step(&mut self, step: &'a Step, wire: u8, walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
         // What most fields are, without the way through what else there is.
-        if let Kind::Scalar(Scalar::Double) = step.kind
-            && wire == EIGHT
-            && !walk.has(step.to)
-        {
-            return walk.put_number(step.to, f64::from_le_bytes(self.chunk()?));
+        match (&step.kind, wire) {
+            (Kind::Scalar(Scalar::Double), EIGHT) => {
+                let number = f64::from_le_bytes(self.chunk()?);
+                if walk.put_first(step.to, number) {
+                    return Ok(());
+                }
+                if walk.has(step.to) {
+                    walk.forget(step.to);
+                }
+                return walk.put_number(step.to, number);
+            }
+            (Kind::Scalar(Scalar::Text), SIZED) if !walk.has(step.to) => {
+                let text = self.text()?;
+                return walk.put_text(step.to, text);
+            }
+            _ => {}
         }
         match step.kind {
             Kind::Message(_) | Kind::Group(_) | Kind::Map(..) | Kind::Struct(Some(_)) => {}
@@ -176,6 +187,12 @@ impl<'a> Pass<'a> {
         Err(self.damaged(&format!("the field {number} has the wire type {wire}, and not {expected}")))
     }
 
+    #[inline]
+    fn text(&mut self) -> Result<&'a str, Reject> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|_| self.damaged("a text before it is not UTF-8"))
+    }
+
     /// Reads a value without parts into its place.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "enumerations have 32 bits, with the sign extended to 64")]
@@ -195,8 +212,7 @@ impl<'a> Pass<'a> {
             Scalar::Sfixed32 => walk.put_integer(to, i32::from_le_bytes(self.chunk()?).into()),
             Scalar::Sfixed64 => walk.put_integer(to, i64::from_le_bytes(self.chunk()?)),
             Scalar::Text => {
-                let bytes = self.bytes()?;
-                let text = std::str::from_utf8(bytes).map_err(|_| self.damaged("a text before it is not UTF-8"))?;
+                let text = self.text()?;
                 walk.put_text(to, text)
             }
             Scalar::Bytes => walk.put_bytes(to, self.bytes()?),

@@ -48,13 +48,13 @@ impl Tensors {
     fn tensor(&mut self, value: Value<'_>) -> Result<Tensor, String> {
         let (mut name, mut shape, mut data, mut parameters) = (None, None, None, None);
         for (key, value) in value.members() {
-            if key.is("name") {
+            if key.is_text("name") {
                 name = Some(value);
-            } else if key.is("shape") {
+            } else if key.is_text("shape") {
                 shape = Some(value);
-            } else if key.is("data") {
+            } else if key.is_text("data") {
                 data = Some(value);
-            } else if key.is("parameters") {
+            } else if key.is_text("parameters") {
                 parameters = Some(value);
             }
         }

@@ -298,6 +298,10 @@ impl Report {
                 "{each} of predictions and labels that wait for each other, for each of {joined} models"
             ));
         }
+        let halves = self.given.map_or(0, |given| given.halves);
+        if halves > 0 {
+            parts.push(format!("{} of requests and responses that wait for each other", watch::size(halves)));
+        }
         let memory = format!("memory: what each version takes (below), and at most {}", parts.join(" and "));
         let tail = if self.policies.len() > FLEET {
             self.total_bound()
@@ -305,10 +309,11 @@ impl Report {
         } else {
             ", and per model (of all this up to a quarter more, which was given back):".to_owned()
         };
-        let (workers, partition) = self.given.map_or((1, 0), |given| (given.workers, given.partition));
+        let (process, partition) =
+            self.given.map_or((bound::process(1), 0), |given| (given.process(), given.partition));
         format!(
             "{memory}\nmemory at most: {} whatever is read, {} per partition{tail}",
-            watch::size(bound::process(workers)),
+            watch::size(process),
             watch::size(partition)
         )
     }
@@ -337,7 +342,7 @@ impl Report {
         let given = self.given?;
         let models = self.policies.iter().map(|c| ModelBound::new(&c.policy, &given).total(bound::VERSIONS));
         let models = models.sum::<Option<u64>>()?;
-        Some(bound::resident(models.saturating_add(bound::process(given.workers))))
+        Some(bound::resident(models.saturating_add(given.process())))
     }
 
     fn to_json(&self) -> Value {
@@ -363,7 +368,8 @@ impl Report {
                 "file": file.display().to_string(), "warnings": lints,
                 "memory": {
                     "undelivered_bytes": OUTBOX_BYTES, "join_bytes": self.join_bytes,
-                    "process_bytes": self.given.map(|given| bound::process(given.workers)),
+                    "process_bytes": self.given.map(|given| given.process()),
+                    "halves_bytes": self.given.map(|given| given.halves),
                     "partition_bytes": self.given.map(|given| given.partition),
                     "most_bytes": self.total_bound(),
                 },
@@ -385,6 +391,7 @@ fn given(config: &Config, keep: Keep) -> Given {
         has_features: config.sources.iter().any(|s| s.kind == EventKind::Features),
         sources: config.sources.len() as u64,
         workers: threads(None) as u64,
+        halves: config.sources.iter().map(bound::halves).sum(),
         partition: fetched_ahead(config.kafka.as_ref().map_or(&BTreeMap::new(), |kafka| &kafka.properties)),
     }
 }

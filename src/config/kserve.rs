@@ -1,12 +1,13 @@
 //! `inference:` of a source, or `kserve:` as it is called for `format: kserve`: what logged requests and responses mean.
 
 use super::key::{Key, default, names, optional};
+use super::limits::size;
 use super::reader::ConfigReader;
 use super::sources::{pointer, topic};
 use driftgate_core::kserve::{Logged, Settings, Version};
 use driftgate_core::yaml::{Item, Map, units};
 
-pub const KSERVE: [Key; 6] = [
+pub const KSERVE: [Key; 7] = [
     default(
         "inputs",
         "list of texts",
@@ -33,10 +34,17 @@ pub const KSERVE: [Key; 6] = [
         "10m",
         "How far the times of a request and its response may lie apart. What waits for longer is dropped and counted.",
     ),
+    default(
+        "wait_bytes",
+        "size",
+        "256MiB",
+        "Memory for the requests and responses of the topic that wait for each other, from 1MiB to 1024GiB: the values of a half and 64 bytes. Partitions that are ahead of \
+         others are not read on beyond half of it, and the oldest halves are dropped and counted beyond all of it.",
+    ),
 ];
 
-pub const INFERENCE: [Key; 8] = {
-    let [inputs, score, decision, version, fixed_version, wait] = KSERVE;
+pub const INFERENCE: [Key; 9] = {
+    let [inputs, score, decision, version, fixed_version, wait, wait_bytes] = KSERVE;
     let time = optional(
         "time",
         "JSON pointer",
@@ -48,7 +56,7 @@ pub const INFERENCE: [Key; 8] = {
         "Topic of the responses, where they have one of their own: `topic` has the requests then, and `model` says whose they are. For `format: kserve`, `oip` \
          and `mlserver`; `seldon` needs it.",
     );
-    [inputs, score, decision, version, fixed_version, wait, time, responses]
+    [inputs, score, decision, version, fixed_version, wait, wait_bytes, time, responses]
 };
 
 impl ConfigReader<'_> {
@@ -93,6 +101,9 @@ impl ConfigReader<'_> {
             (Some(_), Some(item)) => item.fail("both `version` and `fixed_version`: keep one"),
         };
         let wait = map.get("wait").map_or(Some(settings.wait), |item| item.convert("a duration", units::duration));
+        let most_bytes = map
+            .get("wait_bytes")
+            .map_or(Some(settings.most_bytes), |item| size(&item, 1 << 20, 1 << 40, "from 1MiB to 1024GiB"));
         let time = time.map(|item| item.convert("a JSON pointer", pointer));
         let time = time.map_or(Some(None), |pointer| pointer.map(Some))?;
         Some(Settings {
@@ -102,6 +113,7 @@ impl ConfigReader<'_> {
             decision: decision?,
             version: version?,
             wait: wait?,
+            most_bytes: most_bytes?,
             ..settings
         })
     }

@@ -40,25 +40,28 @@ pub const LIMITS: [Key; 9] = [
     ),
 ];
 
+/// A size between bounds, which `range` says.
+pub(super) fn size(item: &Item, least: u64, most: u64, range: &str) -> Option<usize> {
+    match item.convert("a size", units::size)? {
+        bytes if (least..=most).contains(&bytes) => usize::try_from(bytes).ok(),
+        bytes => item.fail(format!("expected a size {range}, read {bytes} bytes: write a size in between")),
+    }
+}
+
 pub fn limits(item: &Item) -> Option<Limits> {
     let map = item.map(const { &names(&LIMITS) })?;
     let default = Limits::default();
-    let between = |key, default: usize, least: u64, most: u64, range: String| match map.get(key) {
-        None => Some(default),
-        Some(item) => match item.convert("a size", units::size)? {
-            bytes if (least..=most).contains(&bytes) => usize::try_from(bytes).ok(),
-            bytes => item.fail(format!("expected a size {range}, read {bytes} bytes: write a size in between")),
-        },
+    let between = |key, default: usize, least: u64, most: u64, range: &str| {
+        map.get(key).map_or(Some(default), |item| size(&item, least, most, range))
     };
-    let bytes = |key, default, most: u64| between(key, default, 1, most, format!("up to {}MiB", most >> 20));
+    let bytes = |key, default, most: u64| between(key, default, 1, most, &format!("up to {}MiB", most >> 20));
     let counted = |key, default: usize, most| map.get(key).map_or(Some(default), |item| count(&item, 1, most));
     let message_bytes = bytes("message_bytes", default.events.message_bytes, 256 << 20);
     let string_bytes = bytes("string_bytes", default.events.string_bytes, 1 << 20);
     let depth = counted("depth", default.events.depth, 128);
     let categories = counted("categories", default.events.categories, 1_000_000);
     let segments = counted("segments", default.events.segments, 1_000_000);
-    let join_bytes =
-        between("join_bytes", default.events.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB".to_owned());
+    let join_bytes = between("join_bytes", default.events.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB");
     let verdicts = counted("verdicts", default.verdicts, 100_000);
     let whole_verdicts = counted("whole_verdicts", default.whole_verdicts, 1000);
     let new_versions = counted("new_versions", default.new_versions, 1_000_000);

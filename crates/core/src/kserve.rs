@@ -130,7 +130,7 @@ impl Halves {
 
     /// Pairs as a checkpoint kept them. A half that it has as a whole body which cannot be read any more has no rows: it meets none.
     #[must_use]
-    pub fn restore(&mut self, state: PairsState) -> Pairs {
+    pub fn restore(&mut self, state: &PairsState) -> Pairs {
         let Settings { wait, most_bytes, .. } = self.settings;
         Pairs::restore(wait, most_bytes, state, |id, side, body, half| {
             if self.bodies.read(body, id, side, half).is_err() {

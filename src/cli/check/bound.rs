@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::watch::{self, Sizes, size};
 use crate::cli::display;
+use crate::config::{SourceConfig, SourceFormat};
 use crate::sink::outbox;
 use crate::view::Keep;
 use driftgate_core::decode::coder;
@@ -53,6 +54,15 @@ pub struct Given {
     pub workers: u64,
     /// The messages of a partition that were fetched and not read.
     pub partition: u64,
+    /// Requests and responses that may wait for each other, of all topics.
+    pub halves: u64,
+}
+
+impl Given {
+    /// What does not depend on models, without the partitions.
+    pub fn process(&self) -> u64 {
+        process(self.workers).saturating_add(self.halves)
+    }
 }
 
 /// A model's part.
@@ -146,6 +156,14 @@ pub fn process(workers: u64) -> u64 {
     PROCESS + WORKER * workers + outbox::MOST_BYTES as u64 + LANES
 }
 
+/// How many bytes of requests and responses of a source may wait; those of responses in a topic of their own wait with their requests.
+pub fn halves(source: &SourceConfig) -> u64 {
+    match &source.format {
+        SourceFormat::Kserve(settings) if source.requests.is_none() => settings.most_bytes as u64,
+        _ => 0,
+    }
+}
+
 /// Memory that was given back and is not the system's yet: a quarter.
 pub fn resident(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4)
@@ -213,6 +231,7 @@ checks:
             sources: 2,
             workers: 2,
             partition: 0,
+            halves: 0,
         }
     }
 
@@ -237,6 +256,7 @@ checks:
         assert_eq!(of(Given { has_features: true, ..given() }) - base, HELD);
         assert!(of(Given { keep: Keep { verdicts: 201, whole: 1 }, ..given() }) > base);
         assert!(of(Given { workers: 3, ..given() }) > base);
+        assert_eq!(Given { halves: 7, ..given() }.process(), given().process() + 7);
         assert!(ModelBound::new(&self::policy(", grid: {points: exact}"), &given()).total(1).is_none());
     }
 

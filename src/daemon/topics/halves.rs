@@ -54,7 +54,7 @@ impl TopicHalves {
 
     /// Goes on from what a checkpoint kept.
     pub fn restore(&self, state: HalvesState) {
-        *lock(&self.pairs) = Halves::new((*self.settings).clone(), self.limits).restore(state.pairs);
+        *lock(&self.pairs) = Halves::new((*self.settings).clone(), self.limits).restore(&state.pairs);
         *lock(&self.kept) = state.rows.into_iter().collect();
     }
 

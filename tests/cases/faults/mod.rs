@@ -17,6 +17,7 @@
 //! | events ahead of the clock, a first event of 1970, a gap of a year; the wall clock stepped | `ahead`, `times`, `clock` |
 //! | features of other streams, blocks, changed policies, versions that nobody knows | `features`, `blocks`, `starts`, `operation` |
 //! | a day and a half with faults at random | `day` |
+//! | ten million requests without a response, over a kill | `halves` |
 //! | several processes, kills and pauses of any of them, a broker that is killed | `cluster`, and cases/cluster |
 
 mod ahead;
@@ -29,6 +30,7 @@ mod day;
 mod delivery;
 mod disks;
 mod features;
+mod halves;
 mod idleness;
 mod ingest;
 mod local_days;

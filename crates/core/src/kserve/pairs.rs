@@ -257,7 +257,7 @@ mod tests {
         }
         pairs.set_idle(1, true);
         let bytes = postcard::to_stdvec(&pairs.state()).unwrap();
-        let mut again = Pairs::restore(10, 1 << 20, postcard::from_bytes(&bytes).unwrap(), |_, _, _, _| {
+        let mut again = Pairs::restore(10, 1 << 20, &postcard::from_bytes(&bytes).unwrap(), |_, _, _, _| {
             unreachable!("rows are kept")
         });
         assert_eq!(again.counts(), pairs.counts());

@@ -157,7 +157,7 @@ fn halves_that_were_kept_with_their_whole_bodies_meet_as_if_they_had_been_read()
     let state = postcard::to_stdvec(&(waiting, Vec::<(i32, u8)>::new(), Counts::default())).unwrap();
     let mut halves =
         Halves::new(Settings { logged: Logged::Oip { time: None }, ..Settings::default() }, Limits::default());
-    let pairs = Mutex::new(halves.restore(postcard::from_bytes(&state).unwrap()));
+    let pairs = Mutex::new(halves.restore(&postcard::from_bytes(&state).unwrap()));
     let mut offer = |id: &str| {
         let mut out = Vec::new();
         let request = format!(r#"{{"id":"{id}","inputs":[{{"name":"x","shape":[1],"data":[1]}}]}}"#);

@@ -187,15 +187,20 @@ fn files_that_cannot_be_read_pass_no_gate_and_secrets_are_no_artifacts() {
     assert_eq!(daemon.stop(), Some(0));
 
     // A row of the registry says that the files are right, without a signature: they are read anew.
+    // Until then, the gate says that they are being read, which is no pass.
+    let read_anew = |daemon: &Daemon| {
+        let read = || Some(staging(daemon, &model, "6").0).filter(|outcome| outcome != "pending");
+        wait_for("the file to be read", read)
+    };
     std::fs::write(folder.path("models/m6.bin"), "evil!!!").unwrap();
     let daemon = Daemon::start(&service.config(), &[]);
-    assert_eq!(staging(&daemon, &model, "6").0, "block");
+    assert_eq!(read_anew(&daemon), "block");
     assert_eq!(daemon.stop(), Some(0));
     let registry = rusqlite::Connection::open(folder.path("registry/registry.db")).unwrap();
     registry.execute("UPDATE artifacts SET found = ?1 WHERE location LIKE '%/m6.bin'", [WEIGHTS]).unwrap();
     drop(registry);
     let daemon = Daemon::start(&service.config(), &[]);
-    assert_eq!(staging(&daemon, &model, "6").0, "block");
+    assert_eq!(read_anew(&daemon), "block");
     service.run(&daemon, "op", &format!("promote {model} 6 --to staging")).exits(1).prints("another digest");
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -16,6 +16,7 @@ use driftgate_core::pipeline::Pipeline;
 use driftgate_core::pipeline::batch::{decode, decode_message};
 
 use crate::counting::allocations;
+use crate::mlserver::field;
 
 #[path = "allocations/joined.rs"]
 mod joined;
@@ -155,12 +156,8 @@ const PROTOBUF: &str = r#"syntax = "proto3"; message P { string prediction_id = 
 /// An event as a message of `PROTOBUF`.
 fn as_protobuf(event: &str) -> Vec<u8> {
     let json: serde_json::Value = serde_json::from_str(event).unwrap();
-    let sized = |number: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128).unwrap();
-        [&[number << 3 | 2, length], bytes].concat()
-    };
     let text =
-        |number: u8, value: &serde_json::Value| value.as_str().map_or(vec![], |text| sized(number, text.as_bytes()));
+        |number: u8, value: &serde_json::Value| value.as_str().map_or(vec![], |text| field(number, text.as_bytes()));
     let varint = |mut number: u64| {
         let mut bytes = Vec::new();
         while number >= 128 {
@@ -182,10 +179,10 @@ fn as_protobuf(event: &str) -> Vec<u8> {
         out.push(5 << 3 | 1);
         out.extend(score.to_le_bytes());
     }
-    out.extend(sized(6, &features));
+    out.extend(field(6, &features));
     out.extend(text(7, &json["stage"]));
     for (name, value) in json["segments"].as_object().into_iter().flatten() {
-        out.extend(sized(8, &[sized(1, name.as_bytes()), text(2, value)].concat()));
+        out.extend(field(8, &[field(1, name.as_bytes()), text(2, value)].concat()));
     }
     out
 }

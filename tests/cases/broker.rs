@@ -26,14 +26,19 @@ pub fn brokers() -> String {
 
 /// Waits until `done` gives something; panics with what was waited for after the deadline. It asks the less often the longer it waits and the longer an
 /// answer takes: a program that is started anew for each takes a core from the tests beside.
-pub fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    wait_within(DEADLINE, what, done)
+}
+
+/// The same with a deadline of the test's own.
+pub fn wait_within<T>(deadline: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         let asked = Instant::now();
         if let Some(found) = done() {
             return found;
         }
-        assert!(since.elapsed() < DEADLINE, "waited {} s for {what}", DEADLINE.as_secs());
+        assert!(since.elapsed() < deadline, "waited {} s for {what}", deadline.as_secs());
         let pause = (since.elapsed() / 20).max(asked.elapsed() * 5);
         std::thread::sleep(pause.clamp(Duration::from_millis(20), Duration::from_millis(400)));
     }

@@ -73,7 +73,7 @@ fn requests_and_responses_of_two_topics_meet_once_over_a_kill() {
 }
 
 /// A field of a Protobuf message that has a length.
-fn field(number: u8, value: &[u8]) -> Vec<u8> {
+pub fn field(number: u8, value: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value].concat()
 }
 

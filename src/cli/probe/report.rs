@@ -57,9 +57,11 @@ impl Report {
         let (mut counts, mut schemas, mut unknown, mut fields) =
             (BTreeMap::<Format, u64>::new(), BTreeSet::new(), Vec::new(), Fields::default());
         let mut bodies = Bodies::default();
+        let mut see = |system: Option<System>, message: &Message| {
+            system.and_then(|system| system.see(message)).unwrap_or_else(|| decoder.see(message))
+        };
         for message in messages {
-            let of_system = served.system.and_then(|system| system.see(message));
-            let seen = of_system.unwrap_or_else(|| decoder.see(message));
+            let seen = see(served.system, message);
             *counts.entry(seen.format).or_default() += 1;
             if schemas.len() < SCHEMAS {
                 schemas.extend(seen.schema);
@@ -71,8 +73,7 @@ impl Report {
             seen.tree.iter().for_each(|tree| fields.add(tree));
         }
         for message in served.answers.iter().flat_map(|(_, messages)| messages) {
-            let of_system = served.system.and_then(|system| system.of_responses().see(message));
-            bodies.add(&of_system.unwrap_or_else(|| decoder.see(message)));
+            bodies.add(&see(served.system.map(System::of_responses), message));
         }
         let answers = served.answers.as_ref().map(|(topic, _)| topic.as_str());
         let mut formats: Vec<(Format, u64)> = counts.into_iter().collect();

@@ -10,6 +10,7 @@ use driftgate_core::pipeline::batch::decode;
 
 use super::{BATCH, EVENTS, Feed};
 use crate::counting::{allocations, live_bytes};
+use crate::mlserver::field;
 
 /// Makes the request or the response of a number.
 type Make = fn(is_response: bool, i: usize) -> Vec<u8>;
@@ -43,17 +44,16 @@ fn kserve(is_response: bool, i: usize) -> Vec<u8> {
 
 /// As the Protobuf messages of the protocol.
 fn seldon(is_response: bool, i: usize) -> Vec<u8> {
-    let sized = |number: u8, value: &[u8]| [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value].concat();
     let tensor = |name: &str, datatype: &str, contents: &[u8]| {
-        let named = [sized(1, name.as_bytes()), sized(2, datatype.as_bytes()), sized(3, &[1])].concat();
-        sized(5, &[named, sized(5, contents)].concat())
+        let named = [field(1, name.as_bytes()), field(2, datatype.as_bytes()), field(3, &[1])].concat();
+        field(5, &[named, field(5, contents)].concat())
     };
-    let number = |n: usize, of: f64| sized(7, &(f64::from(u16::try_from(n).unwrap()) / of).to_le_bytes());
-    let id = sized(3, format!("e{i:09}").as_bytes());
+    let number = |n: usize, of: f64| field(7, &(f64::from(u16::try_from(n).unwrap()) / of).to_le_bytes());
+    let id = field(3, format!("e{i:09}").as_bytes());
     if is_response {
-        return [id, sized(2, b"1"), tensor("p", "FP64", &number(1 + i % 89, 100.0))].concat();
+        return [id, field(2, b"1"), tensor("p", "FP64", &number(1 + i % 89, 100.0))].concat();
     }
-    let category = sized(8, format!("c{}", i % 40).as_bytes());
+    let category = field(8, format!("c{}", i % 40).as_bytes());
     [id, tensor("x", "FP64", &number(i % 900, 2.0)), tensor("c", "BYTES", &category)].concat()
 }
 

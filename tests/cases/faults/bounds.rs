@@ -7,15 +7,14 @@ use serde_json::{Value, json};
 use super::super::broker::{Daemon, brokers, publish, read, topic, wait_for};
 use super::super::kafka::{Topics, now_ms};
 use super::super::support::Folder;
+use super::memory::peak;
 use super::{Events, assert_known, complete, replayed, wait_counted};
 
 const MINUTE: i64 = 60_000;
 
 /// The largest resident memory of a process so far, in MiB.
 fn peak_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    peak(pid).unwrap() >> 20
 }
 
 const FEATURES: usize = 240;

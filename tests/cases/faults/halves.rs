@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::memory::peak;
-use crate::broker::{Daemon, brokers, publish, topic};
+use crate::broker::{Daemon, brokers, publish, topic, wait_within};
 use crate::support::Folder;
 
 const POLICY: &str = "apiVersion: driftgate/v1\nmodel: shop\nbaseline: {snapshot: train.csv}\nfeatures: {numeric: [x]}\n\
@@ -17,12 +17,8 @@ const REQUESTS: i32 = 10_000_000;
 const ANSWERED: i32 = 1000;
 
 /// Waits for ten minutes at most.
-fn wait(what: &str, mut done: impl FnMut() -> Option<()>) {
-    let since = Instant::now();
-    while done().is_none() {
-        assert!(since.elapsed() < Duration::from_secs(600), "waited for {what}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+fn wait(what: &str, done: impl FnMut() -> Option<()>) {
+    wait_within(Duration::from_secs(600), what, done);
 }
 
 #[test]

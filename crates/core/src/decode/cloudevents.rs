@@ -152,7 +152,8 @@ impl Envelope {
             has_version |= key == "specversion";
             let is = |attribute: &&mut Attribute| attribute.key.strip_prefix(PREFIX) == Some(key);
             let attribute = attributes.iter_mut().find(is);
-            scanner.at_object();
+            // Behind white space.
+            scanner.first();
             let start = scanner.position();
             let token = if is_data { scanner.skim(scratch)? } else { scanner.value(scratch)? };
             let end = scanner.position();

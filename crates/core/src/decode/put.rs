@@ -13,7 +13,7 @@ use super::scan::Token;
 use super::short::short_word;
 use super::{Reason, Reject};
 use crate::codec::hash::push_hex;
-use crate::event::{Field, TimeUnit, numeric};
+use crate::event::{Field, TimeUnit};
 
 /// The place of a value: a node of the plan, and the key in it.
 pub(super) type Place = (usize, usize);
@@ -49,17 +49,6 @@ impl Walk<'_, '_> {
 
     pub(super) fn put_opt(&mut self, to: Option<Place>, token: Token<'_>) -> Result<(), Stop> {
         to.map_or(Ok(()), |to| self.put(to, token))
-    }
-
-    /// A number that is one feature and nothing else goes straight into its slot.
-    #[inline]
-    pub(super) fn put_feature(&mut self, to: Place, number: f64) -> bool {
-        let Short::Numeric(slot) = self.plan.nodes[to.0].keys[to.1].short else { return false };
-        let again = self.marked(to);
-        if let Some(slot) = self.row.numeric.get_mut(slot) {
-            *slot = if again { numeric::INVALID } else { number };
-        }
-        true
     }
 
     /// A text. A short one that is a category, a segment's value, the version or the model, and nothing else, is known by its word, as in JSON.
@@ -113,7 +102,7 @@ impl Walk<'_, '_> {
     pub(super) fn put_integer(&mut self, to: Place, number: i64) -> Result<(), Stop> {
         #[allow(clippy::cast_precision_loss, reason = "the nearest one, as of the digits of JSON")]
         let float = number as f64;
-        if self.put_feature(to, float) || self.put_ticks(to, number) {
+        if self.put_first(to, float) || self.put_ticks(to, number) {
             return Ok(());
         }
         let mut digits = [0; LONGEST_NUMBER];
@@ -141,7 +130,7 @@ impl Walk<'_, '_> {
         }
         #[allow(clippy::cast_precision_loss, reason = "the nearest one, as of the digits of JSON")]
         let float = number as f64;
-        if self.put_feature(to, float) {
+        if self.put_first(to, float) {
             return Ok(());
         }
         let mut digits = [0; LONGEST_NUMBER];
@@ -179,7 +168,7 @@ impl Walk<'_, '_> {
         if number.is_nan() {
             return self.put(to, Token::Null);
         }
-        if self.put_first(to, number) || number.is_finite() && self.put_feature(to, number) {
+        if self.put_first(to, number) {
             return Ok(());
         }
         self.put(to, Token::Number(number, BY_VALUE))

@@ -231,14 +231,12 @@ impl<'a> Scanner<'a> {
     /// Whether an object starts here.
     #[inline]
     pub fn at_object(&mut self) -> bool {
-        self.space();
-        self.peek() == Some(b'{')
+        self.first() == Some(b'{')
     }
 
     /// Whether an array starts here.
     pub fn at_array(&mut self) -> bool {
-        self.space();
-        self.peek() == Some(b'[')
+        self.first() == Some(b'[')
     }
 
     /// Enters an array; `false` if it is empty (and then it is left already).

@@ -65,8 +65,8 @@ impl Bodies {
     pub fn rows(&mut self, body: Value<'_>, id: &str, side: Side, half: &mut Half) -> Result<(), Reject> {
         half.rows.clear();
         if side == Side::Response && self.names_version {
-            half.version.clear();
-            half.version.push_str(&body.member("model_version").and_then(|of| of.text()).unwrap_or_default());
+            let version = body.member("model_version").and_then(|of| of.text()).unwrap_or_default();
+            version.as_ref().clone_into(&mut half.version);
         }
         let written = self.write(body, side, &mut half.rows);
         written.map_err(|why| Reject::new(Reason::NotInference, format!("the {} of {id:?}: {why}", side.name())))

@@ -68,14 +68,13 @@ pub(super) fn read(
         return Err(Reject::new(Reason::NoId, "the record has neither an `inferenceId` nor an `eventId`"));
     }
     let ts = TimeFormat::default().text(&inference_time)?;
-    for (side, key) in [(Side::Request, "instances"), (Side::Response, "predictions")] {
-        let data = match side {
-            Side::Request => &record.capture_data.endpoint_input,
-            Side::Response => &record.capture_data.endpoint_output,
-        };
+    let Captured { endpoint_input, endpoint_output } = &record.capture_data;
+    for (side, key, data) in
+        [(Side::Request, "instances", endpoint_input), (Side::Response, "predictions", endpoint_output)]
+    {
         let not = |why: String| Reject::new(Reason::NotInference, format!("the {key} of {id:?}: {why}"));
         let body = body(data, key).map_err(not)?;
-        into.half(side).begin(ts, settings.version.fixed(), None);
+        into.half(side).begin(ts, settings.version.fixed().unwrap_or_default(), "");
         bodies.read(&body, &id, side, into.half(side))?;
     }
     into.id = id;

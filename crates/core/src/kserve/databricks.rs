@@ -66,7 +66,7 @@ pub(super) fn read(
     let body = instances(request.as_bytes(), depth)?.map_or(Ok(request.into_bytes()), |body| body.map_err(not))?;
     let answered = ts.saturating_add(row.execution_time_ms.unwrap_or(0));
     for (side, ts, body) in [(Side::Request, ts, &body), (Side::Response, answered, &response.into_bytes())] {
-        into.half(side).begin(ts, settings.version.fixed(), None);
+        into.half(side).begin(ts, settings.version.fixed().unwrap_or_default(), "");
         bodies.read(body, &id, side, into.half(side))?;
     }
     into.id = id;

@@ -27,9 +27,4 @@ impl Inference {
             Side::Response => &mut self.response,
         }
     }
-
-    pub fn set_id(&mut self, id: &str) {
-        self.id.clear();
-        self.id.push_str(id);
-    }
 }

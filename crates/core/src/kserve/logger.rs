@@ -71,8 +71,8 @@ impl LoggerEvents {
         let time = time.ok_or_else(|| Reject::new(Reason::NoTime, "the event has no time"))?;
         let ts = self.time.text(time)?;
         let model = self.attribute("inferenceservicename").filter(|_| self.names_model);
-        into.set_id(id);
-        into.half(side).begin(ts, self.version().as_deref(), model);
+        id.clone_into(&mut into.id);
+        into.half(side).begin(ts, &self.version().unwrap_or_default(), model.unwrap_or_default());
         bodies.read(self.envelope.data(&place, value), id, side, into.half(side))?;
         Ok(Found::Half(side))
     }

@@ -77,8 +77,8 @@ impl OipBodies {
         let id = id.ok_or_else(|| Reject::new(Reason::NoId, "the body has no id, by which its other half is found"))?;
         let ts = self.time(body, record_ts)?;
         let model = body.member("model_name").and_then(|of| of.text()).filter(|_| self.names_model);
-        into.set_id(&id);
-        into.half(side).begin(ts, self.version(body).as_deref(), model.as_deref());
+        id.as_ref().clone_into(&mut into.id);
+        into.half(side).begin(ts, &self.version(body).unwrap_or_default(), &model.unwrap_or_default());
         bodies.rows(body, &id, side, into.half(side))?;
         Ok(Found::Half(side))
     }

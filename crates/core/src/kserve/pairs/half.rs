@@ -33,15 +33,10 @@ pub struct Half {
 
 impl Half {
     /// The half of a message with this time (ms), which names a version and a model, where it does.
-    pub fn begin(&mut self, ts: i64, version: Option<&str>, model: Option<&str>) {
+    pub fn begin(&mut self, ts: i64, version: &str, model: &str) {
         self.ts = ts;
-        set(&mut self.version, version.unwrap_or_default());
-        set(&mut self.model, model.unwrap_or_default());
+        version.clone_into(&mut self.version);
+        model.clone_into(&mut self.model);
         self.rows.clear();
     }
-}
-
-fn set(text: &mut String, to: &str) {
-    text.clear();
-    text.push_str(to);
 }

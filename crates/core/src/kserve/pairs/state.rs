@@ -163,7 +163,7 @@ impl Pairs {
         let mut pairs = Self::new(wait, most_bytes);
         let mut half = Half::default();
         for (Entry { ts, side, .. }, [id, version, model], body) in state.waiting.iter() {
-            half.begin(ts, named(version), named(model));
+            half.begin(ts, version, model);
             match body.split_first() {
                 Some((&ROWS, rows)) => half.rows.extend_from_slice(rows),
                 _ => read(id, side, body, &mut half),

@@ -223,12 +223,7 @@ impl Slots {
 impl Slot {
     fn half(&self, into: &mut Half) {
         let kept = self.kept();
-        into.ts = self.ts;
-        into.version.clear();
-        into.version.push_str(kept.version);
-        into.model.clear();
-        into.model.push_str(kept.model);
-        into.rows.clear();
+        into.begin(self.ts, kept.version, kept.model);
         into.rows.extend_from_slice(kept.rows);
     }
 

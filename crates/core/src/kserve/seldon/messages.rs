@@ -25,10 +25,19 @@ fn raw_of(side: Side) -> u32 {
 /// What is no message of this side, and contents that are not of their type.
 pub(super) fn write(message: Cursor<'_>, side: Side, out: &mut Vec<u8>) -> Result<(), Reject> {
     let raw = raw_of(side);
-    let (mut tensors, mut raws) = (0, 0);
+    let (mut texts, mut tensors, mut raws) = ([&[][..]; TEXTS.len()], 0, 0);
+    let mut fields = message;
+    while let Some((number, bytes)) = next(&mut fields, |number| number <= TENSORS || number == raw)? {
+        match TEXTS.iter().zip(&mut texts).find(|((of, _), _)| *of == number) {
+            Some((_, last)) => *last = bytes,
+            None if number == raw => raws += 1,
+            None if number == TENSORS => tensors += 1,
+            None => {}
+        }
+    }
     out.push(b'{');
-    for (number, key) in TEXTS {
-        let value = text(last(message, number)?.unwrap_or(&[]), || key.to_owned())?;
+    for ((_, key), value) in TEXTS.iter().zip(texts) {
+        let value = text(value, || (*key).to_owned())?;
         if !value.is_empty() {
             write_text(key, out);
             out.push(b':');
@@ -38,14 +47,6 @@ pub(super) fn write(message: Cursor<'_>, side: Side, out: &mut Vec<u8>) -> Resul
     }
     out.extend_from_slice(b"\"parameters\":{");
     each(message, PARAMETERS, |entry| parameter(message.at(entry), out))?;
-    each(message, TENSORS, |_| {
-        tensors += 1;
-        Ok(())
-    })?;
-    each(message, raw, |_| {
-        raws += 1;
-        Ok(())
-    })?;
     if raws > 0 && raws != tensors {
         return Err(not(format!("the message has {tensors} tensors, and raw contents of {raws}")));
     }
@@ -54,9 +55,9 @@ pub(super) fn write(message: Cursor<'_>, side: Side, out: &mut Vec<u8>) -> Resul
     let mut raw_rest = message;
     each(message, TENSORS, |of| {
         let of = message.at(of);
-        let bytes = if raws > 0 { next(&mut raw_rest, raw)? } else { None };
+        let bytes = if raws > 0 { next(&mut raw_rest, |number| number == raw)? } else { None };
         separate(b'[', out);
-        tensor(of, bytes, out)
+        tensor(of, bytes.map(|(_, bytes)| bytes), out)
     })?;
     out.extend_from_slice(b"]}");
     Ok(())
@@ -68,23 +69,23 @@ fn each<'a>(
     number: u32,
     mut take: impl FnMut(&'a [u8]) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
-    while let Some(bytes) = next(&mut message, number)? {
+    while let Some((_, bytes)) = next(&mut message, |of| of == number)? {
         take(bytes)?;
     }
     Ok(())
 }
 
-/// The next value of such a field.
-fn next<'a>(message: &mut Cursor<'a>, number: u32) -> Result<Option<&'a [u8]>, Reject> {
+/// The next value of such fields, and its number.
+fn next<'a>(message: &mut Cursor<'a>, is_wanted: impl Fn(u32) -> bool) -> Result<Option<(u32, &'a [u8])>, Reject> {
     while !message.rest.is_empty() {
-        let (found, wire) = message.tag()?;
-        if found == number && wire == SIZED {
-            return message.bytes().map(Some);
-        }
-        if found == number {
+        let (number, wire) = message.tag()?;
+        if !is_wanted(number) {
+            message.skip(number, wire)?;
+        } else if wire == SIZED {
+            return message.bytes().map(|bytes| Some((number, bytes)));
+        } else {
             return Err(message.damaged(&format!("the field {number} has the wire type {wire}")));
         }
-        message.skip(found, wire)?;
     }
     Ok(None)
 }

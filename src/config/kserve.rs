@@ -54,7 +54,7 @@ pub const INFERENCE: [Key; 9] = {
         "responses",
         "topic",
         "Topic of the responses, where they have one of their own: `topic` has the requests then, and `model` says whose they are. For `format: kserve`, `oip` \
-         and `mlserver`; `seldon` needs it.",
+         and `mlserver`; with `seldon` they are the topics of Seldon Core 2.",
     );
     [inputs, score, decision, version, fixed_version, wait, wait_bytes, time, responses]
 };
@@ -63,6 +63,9 @@ impl ConfigReader<'_> {
     /// `inference.responses` of a source: the topic of the responses to its requests.
     pub(super) fn responses(map: &Map, item: &Item) -> Option<String> {
         let splits = map.get("format").and_then(|format| format.scalar());
+        if map.get("kind").and_then(|kind| kind.scalar()) == Some("labels") {
+            return item.fail("labels have no responses: remove this");
+        }
         if !matches!(splits, Some("kserve" | "oip" | "mlserver" | "seldon")) {
             return item.fail("these messages hold a request and its response: remove this");
         }

@@ -112,11 +112,6 @@ impl SourceFormat {
         }
     }
 
-    /// Whether its responses have to have a topic of their own.
-    pub(super) fn needs_responses(&self) -> bool {
-        matches!(self, Self::Kserve(settings) if matches!(settings.logged, Logged::Seldon { .. }))
-    }
-
     /// The same for the topic of the responses, where they have one of their own.
     pub(super) fn of_responses(&self) -> Self {
         match self {
@@ -128,24 +123,32 @@ impl SourceFormat {
         }
     }
 
-    /// The same for events of a kind: the labels of `SageMaker` are its ground truth.
+    /// The same for events of a kind: the labels of `SageMaker` are its ground truth, those of Seldon Core 1 its feedback.
     pub(super) fn of_kind(self, kind: Option<EventKind>) -> Self {
-        match self {
-            Self::Kserve(settings) if settings.logged == Logged::SageMaker && kind == Some(EventKind::Labels) => {
-                Self::Kserve(Box::new(Settings { logged: Logged::GroundTruth, ..*settings }))
-            }
-            other => other,
-        }
+        let Self::Kserve(settings) = self else { return self };
+        let logged = match &settings.logged {
+            Logged::SageMaker if kind == Some(EventKind::Labels) => Logged::GroundTruth,
+            Logged::SeldonLogger if kind == Some(EventKind::Labels) => Logged::SeldonFeedback,
+            _ => return Self::Kserve(settings),
+        };
+        Self::Kserve(Box::new(Settings { logged, ..*settings }))
     }
 
     /// Whether its messages can be events of this kind.
     pub(super) fn reads(&self, kind: EventKind) -> bool {
         match self {
-            Self::Kserve(settings) if settings.logged == Logged::GroundTruth => kind == EventKind::Labels,
+            Self::Kserve(settings) if matches!(settings.logged, Logged::GroundTruth | Logged::SeldonFeedback) => {
+                kind == EventKind::Labels
+            }
             Self::Kserve(_) => kind == EventKind::Predictions,
             _ => true,
         }
     }
+}
+
+/// `inference.responses` of a source.
+pub(super) fn responses<'m>(source: &Map<'m>) -> Option<Item<'m>> {
+    source.get("inference").filter(Item::is_map)?.open_map("")?.get("responses")
 }
 
 /// What `format` of a source can be.
@@ -218,7 +221,8 @@ impl ConfigReader<'_> {
                 let logged = match format {
                     Layout::Oip => Logged::Oip { time: None },
                     Layout::Mlserver => Logged::Mlserver,
-                    Layout::Seldon => Logged::Seldon { is_responses: false },
+                    Layout::Seldon if responses(map).is_some() => Logged::Seldon { is_responses: false },
+                    Layout::Seldon => Logged::SeldonLogger,
                     Layout::SageMaker => Logged::SageMaker,
                     Layout::Databricks => Logged::Databricks,
                     Layout::Kserve | Layout::Data(_) | Layout::CloudEvents => Logged::Kserve,

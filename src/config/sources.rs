@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::key::{Key, default, names, optional, required};
 use super::reader::ConfigReader;
-use super::schemas::SourceFormat;
+use super::schemas::{SourceFormat, responses};
 use crate::sink::ingest::{IngestConfig, UNDER};
 use driftgate_core::decode::time::{FUTURE_MS, TimeFormat, zone};
 use driftgate_core::event::{EventKind, Field, FieldMap, TimeUnit};
@@ -93,7 +93,7 @@ pub const SOURCE: [Key; 16] = [
         "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `mlserver`, `seldon`, `sagemaker` or `databricks`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
-         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `mlserver`: the same, with the record's key as id, as MLServer's Kafka topics have them. `seldon`: the same as Protobuf, as the topics of Seldon Core 2 have them. `sagemaker`: \
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `mlserver`: the same, with the record's key as id, as MLServer's Kafka topics have them. `seldon`: the same as Protobuf, as the topics of Seldon Core 2 have them; without `inference.responses` the events of Seldon Core 1's logger, and with `kind: labels` its feedback. `sagemaker`: \
          records of SageMaker's data capture, and with `kind: labels` of its ground truth. `databricks`: rows of Databricks' inference tables, in files.",
     ),
     optional(
@@ -168,13 +168,7 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     {
         item.report("requests and responses are predictions: write `kind: predictions`");
     }
-    let responses = map.get("inference").filter(Item::is_map).and_then(|item| item.open_map("")?.get("responses"));
-    let responses = responses.map(|item| ConfigReader::responses(&map, &item));
-    if let (Some(format), None) = (&format, &responses)
-        && format.needs_responses()
-    {
-        item.report("requests and responses of Seldon are told apart by their topics: write the one of the responses, `inference: {responses: TOPIC}`");
-    }
+    let responses = responses(&map).map(|item| ConfigReader::responses(&map, &item));
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));
     let model = map.get("model").and_then(|item| item.name("a model's name")).map(str::to_owned);

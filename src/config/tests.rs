@@ -259,7 +259,13 @@ fn responses_in_a_topic_of_their_own_are_a_source_behind_the_listed_ones() {
         "hold a request and its response",
     );
     says(&one("kind: labels, format: mlserver"), "requests and responses are predictions");
-    says(&one("kind: predictions, format: seldon, model: m"), "inference: {responses: TOPIC}");
+    says(&one("kind: labels, format: seldon, model: m, inference: {responses: c}"), "labels have no responses");
+    let core1 =
+        |kind: &str| match &read(&with(&one(&format!("kind: {kind}, format: seldon")))).unwrap().sources[0].format {
+            SourceFormat::Kserve(settings) => settings.logged.clone(),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!((core1("predictions"), core1("labels")), (Logged::SeldonLogger, Logged::SeldonFeedback));
     let seldon = read(&with(&one("kind: predictions, format: seldon, model: m, inference: {responses: c}"))).unwrap();
     let sides = seldon.sources.iter().map(|source| match &source.format {
         SourceFormat::Kserve(settings) => settings.logged.clone(),

@@ -64,6 +64,34 @@ fn ground_truth(folder: &Folder, labels: &Path) {
     folder.write("hourly.jsonl", plain);
 }
 
+/// Writes predictions and labels as events of Seldon Core 1's logger, as `CloudEvents`.
+fn seldon_core_1(folder: &Folder, predictions: &str, labels: &Path) {
+    let event = |kind: &str, of: &Value, version: &Value, data: &Value| {
+        let time = jiff::Timestamp::from_millisecond(of["ts"].as_i64().unwrap()).unwrap().to_string();
+        let event = json!({
+            "specversion": "1.0", "id": "x", "source": "http://x/", "type": format!("io.seldon.serving.{kind}"), "time": time,
+            "requestid": of["prediction_id"], "inferenceservicename": "flight_delay", "endpoint": version, "data": data
+        });
+        event.to_string() + "\n"
+    };
+    let rows =
+        |names: &[&String], values: &[&Value]| json!({"data": {"names": names, "ndarray": [values]}, "meta": {}});
+    let mut written = String::new();
+    for line in predictions.lines() {
+        let of: Value = serde_json::from_str(line).unwrap();
+        let (names, values): (Vec<&String>, Vec<&Value>) = of["features"].as_object().unwrap().iter().unzip();
+        written += &event("inference.request", &of, &of["version"], &rows(&names, &values));
+        let score = rows(&[&"probability".to_owned()], &[&of["score"]]);
+        written += &event("inference.response", &of, &of["version"], &score);
+    }
+    folder.write("seldon.jsonl", written);
+    let feedback = |label: Value| {
+        let truth = json!({"reward": 1.0, "truth": rows(&[], &[&label["label"]])});
+        event("feedback", &label, &"x".into(), &truth)
+    };
+    folder.write("feedback.jsonl", json_lines(labels).into_iter().map(feedback).collect::<String>());
+}
+
 /// Writes predictions anew, and holds the verdicts against those expected.
 pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<String, Value>) {
     let (oip, sagemaker) = (folder.path("oip.jsonl"), folder.path("sagemaker.jsonl"));
@@ -90,6 +118,11 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
     let replay = |source: &str, file: &Path| replay_with(source, file, ("", labels));
     replay("format: oip, inference: {score: /probability, time: /parameters/time}", &oip).exits(0);
     assert_eq!(&by_id(json_lines(&folder.path("out.jsonl"))), expected, "of the Open Inference Protocol");
+    seldon_core_1(folder, &text, labels);
+    let core = "format: seldon, inference: {score: /probability, version: /endpoint}";
+    let feedback = (", format: seldon", folder.path("feedback.jsonl"));
+    replay_with(core, &folder.path("seldon.jsonl"), (feedback.0, &feedback.1)).exits(0);
+    assert_eq!(&by_id(json_lines(&folder.path("out.jsonl"))), expected, "of Seldon Core 1");
     // A capture does not name the version: that of the first event alone.
     let version = first["version"].as_str().unwrap();
     let of_one = |line: &&str| serde_json::from_str::<Value>(line).unwrap()["version"] == version;

@@ -1,5 +1,5 @@
 //! What serving systems log: the request and the response of an inference, in either order. `logger` reads `KServe`'s (two `CloudEvents` of one
-//! id), `oip` bodies of the Open Inference Protocol by themselves, `seldon` the same as Protobuf, `capture` records of `SageMaker` and `databricks` rows of its inference tables, which hold both. `body`
+//! id), `oip` bodies of the Open Inference Protocol by themselves, `seldon` the same as Protobuf, and the logger of Seldon Core 1, `capture` records of `SageMaker` and `databricks` rows of its inference tables, which hold both. `body`
 //! reads V1 and V2 (Open Inference Protocol) bodies by `tape`, `pairs` joins their rows, and `rows` writes each row of a pair as a prediction in JSON, which is
 //! decoded as any other. A source's readers and halves reuse their memory. No input or output here. Source: the payload logger of `KServe` 0.15 to 0.20, its V1 protocol, the Open Inference Protocol V2, and
 //! the data capture of `SageMaker`.
@@ -32,6 +32,7 @@ use oip::OipBodies;
 use pairs::{Counts, Half, Pairs, PairsState, Side};
 use seldon::SeldonMessages;
 pub use seldon::as_json as seldon_json;
+use seldon::logger::CoreEvents;
 pub use settings::{Logged, Settings, Version};
 
 /// Reads the events of one source: each is a half of a prediction, or all of it.
@@ -61,6 +62,7 @@ enum Reader {
     Logger(LoggerEvents),
     Oip(OipBodies),
     Seldon(SeldonMessages),
+    Core(CoreEvents),
     Capture,
     GroundTruth,
     Table,
@@ -114,6 +116,8 @@ impl Halves {
             Logged::Oip { time } => Reader::Oip(oip(time.clone())),
             Logged::Mlserver => Reader::Oip(oip(None).keyed()),
             Logged::Seldon { is_responses } => Reader::Seldon(SeldonMessages::new(oip(None), *is_responses, limits)),
+            Logged::SeldonLogger => Reader::Core(CoreEvents::new(&settings, false, limits)),
+            Logged::SeldonFeedback => Reader::Core(CoreEvents::new(&settings, true, limits)),
             Logged::SageMaker => Reader::Capture,
             Logged::GroundTruth => Reader::GroundTruth,
             Logged::Databricks => Reader::Table,
@@ -174,9 +178,9 @@ impl Halves {
                 lock(pairs).both();
                 (&*request, &*response)
             }
-            Found::Event => {
+            Found::Events(n) => {
                 out.extend_from_slice(event);
-                return Ok(Offered::Rows(1));
+                return Ok(Offered::Rows(n));
             }
         };
         rows::write(id, request, response, settings, out).map(Offered::Rows)
@@ -193,6 +197,7 @@ impl Halves {
             Reader::Logger(events) => events.read(value, headers, bodies, read),
             Reader::Oip(oip) => oip.read(value, headers.and_then(Headers::key), record_ts, bodies, read),
             Reader::Seldon(messages) => messages.read(value, headers, record_ts, bodies, read),
+            Reader::Core(events) => events.read(value, headers, record_ts, bodies, read),
             Reader::Capture => capture::read(value, settings, bodies, read),
             Reader::GroundTruth => ground_truth::read(value, record_ts, read),
             Reader::Table => databricks::read(value, settings, limits.depth, bodies, read),

@@ -48,6 +48,7 @@ pub enum Format {
     KserveV1,
     KserveV2,
     SeldonV2,
+    SeldonLogger,
     AvroContainer,
     Parquet,
     Csv,
@@ -75,6 +76,7 @@ impl Format {
             Self::KserveV1 => "KServe V1 (instances, predictions)",
             Self::KserveV2 => "KServe V2, the Open Inference Protocol (inputs, outputs)",
             Self::SeldonV2 => "Seldon Core 2, the Open Inference Protocol as Protobuf",
+            Self::SeldonLogger => "Seldon Core 1's logger (requests, responses and feedback)",
             Self::AvroContainer => "an Avro container file",
             Self::Parquet => "a Parquet file",
             Self::Csv => "CSV",
@@ -102,6 +104,7 @@ impl Format {
             Self::KserveV1 => "kserve_v1",
             Self::KserveV2 => "kserve_v2",
             Self::SeldonV2 => "seldon_v2",
+            Self::SeldonLogger => "seldon_logger",
             Self::AvroContainer => "avro_container",
             Self::Parquet => "parquet",
             Self::Csv => "csv",
@@ -119,7 +122,10 @@ impl Format {
 
     /// Whether these are requests and responses that a source joins.
     pub fn is_inference(self) -> bool {
-        matches!(self, Self::KserveLoggerV1 | Self::KserveLoggerV2 | Self::KserveV2 | Self::SeldonV2)
+        matches!(
+            self,
+            Self::KserveLoggerV1 | Self::KserveLoggerV2 | Self::KserveV2 | Self::SeldonV2 | Self::SeldonLogger
+        )
     }
 
     /// The `format` of a source that reads such messages, if there can be one.

@@ -39,6 +39,9 @@ pub struct Proposal {
 impl Bodies {
     /// Takes a message, if it is a request or a response.
     pub fn add(&mut self, seen: &Seen) {
+        if seen.format == Format::SeldonLogger {
+            return self.add_logged_by_seldon(seen.tree.as_ref());
+        }
         let is_logged = matches!(seen.format, Format::KserveLoggerV1 | Format::KserveLoggerV2);
         if !is_logged && !matches!(seen.format, Format::KserveV2 | Format::SeldonV2) {
             return;
@@ -67,6 +70,35 @@ impl Bodies {
         }
     }
 
+    /// A message of Seldon Core 1's logger, whose events name their model and the predictor that answers.
+    fn add_logged_by_seldon(&mut self, tree: Option<&Value>) {
+        (self.has_model, self.has_version) = (true, true);
+        let at = |pointer: &str| tree.and_then(|tree| tree.pointer(pointer));
+        let names: Vec<String> = at("/body/data/names")
+            .and_then(Value::as_array)
+            .map_or_else(Vec::new, |names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
+        let row = at("/body/data/ndarray/0").map(|row| row.as_array().map_or(1, Vec::len));
+        let sizes = at("/body/data/tensor").map(width);
+        let values = row.or(sizes).unwrap_or(names.len());
+        match at("/type").and_then(Value::as_str) {
+            Some("inference.request") => {
+                self.requests += 1;
+                self.unnamed = (names.is_empty() && values > 0).then_some(values);
+            }
+            Some("inference.response") => {
+                self.responses += 1;
+                // Names such as `t:0` say nothing.
+                let is_named = names.iter().any(|name| is_score(name));
+                self.outputs = if is_named || values < 2 {
+                    names.into_iter().map(|name| (Some(name), 1)).collect()
+                } else {
+                    vec![(None, values)]
+                };
+            }
+            _ => {}
+        }
+    }
+
     /// The source that joins them; `None` where there are no requests. `answers` is the topic of the responses, where they have one.
     pub fn proposal(&self, topic: &str, system: Option<System>, answers: Option<&str>) -> Option<Proposal> {
         if self.requests == 0 || matches!(system, Some(System::Seldon { is_responses: true })) {
@@ -82,14 +114,17 @@ impl Bodies {
         }
         if let Some(answers) = answers {
             settings.push(format!("responses: {}", Value::from(answers)));
-        } else if self.responses == 0 {
+        } else if self.responses == 0 && system != Some(System::SeldonLogger) {
             settings.push("responses: RESPONSES".to_owned());
             open.push("there are requests only: write the topic of the responses in place of RESPONSES".to_owned());
         }
         let (score, why) = self.score();
         settings.extend(score.map(|at| format!("score: {}", Value::String(at))));
         open.extend(why);
-        if !self.has_version {
+        if system == Some(System::SeldonLogger) {
+            settings.push("version: /endpoint".to_owned());
+            open.push("the predictor (`endpoint`) is taken for the version".to_owned());
+        } else if !self.has_version {
             settings.push("fixed_version: VERSION".to_owned());
             open.push(
                 "no response names a version: write it in place of VERSION, or where the events have it as `version`"
@@ -103,7 +138,7 @@ impl Bodies {
         ];
         let format = match system {
             Some(System::MlServer) => "mlserver",
-            Some(System::Seldon { .. }) => "seldon",
+            Some(System::Seldon { .. } | System::SeldonLogger) => "seldon",
             None if self.is_logged => "kserve",
             None => "oip",
         };
@@ -119,10 +154,8 @@ impl Bodies {
 
     /// Where the score stands in a row of the outputs, and what is not sure of it. A row of one value needs no place.
     fn score(&self) -> (Option<String>, Option<String>) {
-        let is_score = |name: &Option<String>| {
-            name.as_ref().is_some_and(|name| SCORES.iter().any(|word| name.to_lowercase().contains(word)))
-        };
-        let chosen = self.outputs.iter().find(|(name, _)| is_score(name)).or(self.outputs.first());
+        let is_one = |name: &Option<String>| name.as_deref().is_some_and(is_score);
+        let chosen = self.outputs.iter().find(|(name, _)| is_one(name)).or(self.outputs.first());
         let Some((name, values)) = chosen else { return (None, None) };
         let mut place = match name {
             Some(name) if self.outputs.len() > 1 || *values > 1 => pointer(std::slice::from_ref(name)),
@@ -141,6 +174,11 @@ impl Bodies {
         }
         (Some(place).filter(|place| !place.is_empty()), why)
     }
+}
+
+/// Whether a name is that of a score.
+fn is_score(name: &str) -> bool {
+    SCORES.iter().any(|word| name.to_lowercase().contains(word))
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {
@@ -191,6 +229,28 @@ mod tests {
                         score: \"/1\", fixed_version: VERSION}\n";
         assert_eq!(found.source, expected);
         assert_eq!(found.open.len(), 3, "{:?}", found.open);
+    }
+
+    #[test]
+    fn the_logger_of_seldon_names_models_and_predictors() {
+        let mut all = Bodies::default();
+        for (kind, value) in [
+            ("inference.request", r#"{"data": {"names": ["age"], "ndarray": [[30]]}}"#),
+            (
+                "inference.response",
+                r#"{"data": {"names": ["t:0", "t:1"], "tensor": {"shape": [1, 2], "values": [0.3, 0.7]}}}"#,
+            ),
+            ("feedback", r#"{"reward": 1}"#),
+        ] {
+            let headers = vec![("type".to_owned(), format!("io.seldon.serving.{kind}").into_bytes())];
+            let message = Message { value: Some(value.as_bytes().to_vec()), headers };
+            let system = System::of("logs", std::slice::from_ref(&message)).unwrap();
+            all.add(&system.see(&message).unwrap());
+        }
+        let found = all.proposal("logs", Some(System::SeldonLogger), None).unwrap();
+        let expected = "sources:\n  - topic: \"logs\"\n    kind: predictions\n    format: seldon\n    inference: {score: \"/1\", version: /endpoint}\n";
+        assert_eq!(found.source, expected);
+        assert_eq!(found.open.len(), 2, "{:?}", found.open);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Bodies of inference requests and responses: V1 (`instances`, `predictions`) and V2, the Open Inference Protocol (`inputs`, `outputs`:
-//! tensors with a name, a shape and data). Each is written as what its half says of the rows, a line a row: a request as the object of the
+//! Bodies of inference requests and responses: V1 (`instances`, `predictions`), V2, the Open Inference Protocol (`inputs`, `outputs`:
+//! tensors with a name, a shape and data), and the messages of Seldon Core 1 (`data`). Each is written as what its half says of the rows, a line a row: a request as the object of the
 //! row's features, a response as the members `score` and `decision` of its prediction, each with a comma before it.
 
 mod members;
+mod message;
 mod tensors;
 
 use super::pairs::{Half, Side};
@@ -10,6 +11,7 @@ use super::settings::{Settings, Version};
 use super::tape::{Tape, Value, write_text};
 use crate::decode::{Reason, Reject};
 use members::{named, none, several};
+use message::Message;
 use tensors::Tensors;
 
 /// Reads the bodies of one source.
@@ -100,8 +102,34 @@ impl Bodies {
                     Ok(())
                 })
             }
-            (None, None) => Err(format!("it has neither a list `{v1}` (V1) nor a list `{v2}` (V2)")),
+            (None, None) => match Message::of(body)? {
+                Some(message) => self.message(&message, side, out),
+                None => Err(format!("it has neither a list `{v1}` (V1) nor a list `{v2}` (V2)")),
+            },
         }
+    }
+
+    fn message(&self, message: &Message<'_>, side: Side, out: &mut Vec<u8>) -> Result<(), String> {
+        message.each_row(|row| {
+            match side {
+                Side::Request => message.features(row, &self.names, out)?,
+                Side::Response => self.outputs(out, |pointer| message.output(row, pointer))?,
+            }
+            out.push(b'\n');
+            Ok(())
+        })
+    }
+
+    /// The only value of each row of a Seldon message, in order; such as the labels of its feedback.
+    ///
+    /// # Errors
+    /// No such message, or a row of several values.
+    pub fn values<'t>(body: Value<'t>, mut take: impl FnMut(Value<'t>)) -> Result<(), String> {
+        let message = Message::of(body)?.ok_or("it has no `data`")?;
+        message.each_row(|row| {
+            take(message.output(row, &[])?);
+            Ok(())
+        })
     }
 
     /// Writes the features of an instance of V1.

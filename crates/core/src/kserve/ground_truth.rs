@@ -56,7 +56,7 @@ pub(super) fn read(value: &[u8], record_ts: Option<i64>, into: &mut Inference) -
     event.extend_from_slice(label.as_bytes());
     event.extend_from_slice(b"}\n");
     into.id = id;
-    Ok(Found::Event)
+    Ok(Found::Events(1))
 }
 
 /// The label as JSON: numbers as they are written, all else as a text.
@@ -95,7 +95,7 @@ mod tests {
         let record =
             json!({"groundTruthData": data, "eventMetadata": {"eventId": "aaaa-bbbb-cccc"}, "eventVersion": "0"});
         let mut into = Inference::default();
-        assert_eq!(read(record.to_string().as_bytes(), ts, &mut into)?, Found::Event);
+        assert_eq!(read(record.to_string().as_bytes(), ts, &mut into)?, Found::Events(1));
         assert!(into.id == "aaaa-bbbb-cccc" && into.event.ends_with(b"}\n"));
         Ok(serde_json::from_slice(&into.event).unwrap())
     }

@@ -7,7 +7,7 @@ pub(super) struct Inference {
     pub id: String,
     pub request: Half,
     pub response: Half,
-    /// An event by itself, in JSON, with a line feed behind it.
+    /// Events by themselves, in JSON, each with a line feed behind it.
     pub event: Vec<u8>,
 }
 
@@ -17,7 +17,8 @@ pub(super) enum Found {
     Half(Side),
     /// A request and its response.
     Both,
-    Event,
+    /// So many events by themselves.
+    Events(usize),
 }
 
 impl Inference {

@@ -1,8 +1,9 @@
 //! Messages of Seldon Core 2's topics: bodies of the Open Inference Protocol as Protobuf, requests on `….inputs` and responses on `….outputs`, with
 //! or without Confluent's frame. They are written anew as JSON, and read as such bodies are. Source: the messages `ModelInferRequest` and
-//! `ModelInferResponse` of the protocol's gRPC definition, and the data gateways of Seldon Core 2.
+//! `ModelInferResponse` of the protocol's gRPC definition, and the data gateways of Seldon Core 2. `logger` reads what Seldon Core 1 logs.
 
 mod contents;
+pub(super) mod logger;
 mod messages;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,10 @@ pub enum Logged {
     Mlserver,
     /// The same as Protobuf, as Seldon Core 2 has them on its topics: all of them responses, or requests.
     Seldon { is_responses: bool },
+    /// Events of Seldon Core 1's logger: a request or a response each.
+    SeldonLogger,
+    /// The same of its feedback: a label each.
+    SeldonFeedback,
     /// Records of `SageMaker`'s data capture: a request and its response each.
     SageMaker,
     /// Records of `SageMaker`'s ground truth: a label each.

@@ -65,13 +65,15 @@ RULES = [
     Rule("recall", "recall: {max_drop: 0.05}", "label"),
     Rule("auc", "auc: {max_drop: 0.03}", "label"),
     Rule("brier", "brier: {max_increase: 0.02}", "label"),
+    Rule("log_loss", "log_loss: {max_increase: 0.05}", "label"),
+    Rule("ece", "ece: {lt: 0.05}", "label"),
     Rule("selection_rate", "selection_rate: {max_increase: 0.05}", "value"),
     Rule("tpr_gap", "gap: {of: recall, by: s, lt: 0.1}", "segment"),
     Rule("tpr_gap_lcb", "gap_lcb: {of: recall, by: s, lte: 0.1}", "segment"),
     Rule("estimated", "estimated: {of: accuracy, max_drop: 0.03}", "spread"),
 ]
-# Rules that have a budget by themselves, or take none.
-WITHOUT = {"ks_lcb", "estimated"}
+# Rules that have a budget by themselves.
+WITHOUT = {"ks_lcb"}
 RULES = [
     each
     for rule in RULES

@@ -8,7 +8,7 @@ use crate::support::Folder;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flights");
 /// Limits that some weeks of the flights break clearly, some barely and some not.
-const RULES: [&str; 36] = [
+const RULES: [&str; 41] = [
     "psi: {of: features, lt: 0.02}",
     "psi: {id: by, of: dep_delay, by: origin, lt: 0.05}",
     "psi: {id: chance, of: dep_delay, alpha: 0.01}",
@@ -36,6 +36,11 @@ const RULES: [&str; 36] = [
     "selection_rate: {between: [0.15, 0.25]}",
     "auc: {gte: 0.9}",
     "brier: {lt: 0.12}",
+    "log_loss: {lt: 0.3}",
+    "ece: {lt: 0.01}",
+    "volume: {between: [1900, 2000]}",
+    "drifted_share: {of_rule: g/share, lt: 0.1}",
+    "psi: {id: share, of: features, lt: 0.005}",
     "tpr_gap: {by: origin, lt: 0.02}",
     "equalized_odds: {by: origin, lt: 0.05}",
     "average_odds: {by: origin, lt: 0.03}",
@@ -47,26 +52,44 @@ const RULES: [&str; 36] = [
     "ratio: {of: selection_rate, by: carrier, between: [0.8, 1.25], reference: UA}",
 ];
 
-/// The results of all weeks by window, rule and subject.
-fn judged(budget: &str) -> BTreeMap<(String, String, String), Value> {
+/// The same of delays in classes, and in minutes.
+const OF_CLASSES: [&str; 7] = [
+    "accuracy: {gte: 0.9}",
+    "balanced_accuracy: {gte: 0.8}",
+    "precision: {average: macro, gte: 0.85}",
+    "f1: {average: weighted, max_drop: 0.05}",
+    "recall: {average: macro, gte: 0.74}",
+    "recall: {class: very_late, gte: 0.8}",
+    "gap: {of: balanced_accuracy, by: origin, lt: 0.05, min_positives: 5}",
+];
+const OF_ERRORS: [&str; 6] = [
+    "mae: {lte: 13}",
+    "mean_error: {between: [-3, 3]}",
+    "gap: {of: mae, by: origin, lt: 2}",
+    "gap: {of: mean_error, by: origin, lt: 6}",
+    "ratio: {of: mae, by: origin, gte: 0.9}",
+    "ratio: {of: mae, by: origin, reference: JFK, between: [0.9, 1.1]}",
+];
+
+/// By window, rule and subject.
+type Results = BTreeMap<(String, String, String), Value>;
+
+/// The results of all weeks of a policy with these rules; `head` is the policy up to its checks, with the folder of its data.
+fn judged_by((head, data): (&str, &str), rules: &[&str], budget: &str) -> Results {
     let folder = Folder::new();
-    let rules: String = RULES
+    let rules: String = rules
         .iter()
         .enumerate()
         .map(|(at, rule)| {
             let id = if rule.contains("id: ") { "" } else { &format!("id: r{at}, ") };
+            // What another rule counts blocks as it does without.
+            let budget = if rule.contains("id: share") { "" } else { budget };
             format!("    - {}\n", rule.replacen('{', &format!("{{{id}{budget}"), 1))
         })
         .collect();
-    folder.write(
-        "policy.yaml",
-        format!(
-            "apiVersion: driftgate/v1\nmodel: flight_delay\nbaseline: {{snapshot: \"{DATA}/train_v{{version}}.parquet\", columns: {{score: score, label: label}}}}\n\
-             features: {{numeric: [dep_delay, sched_minute, distance], categorical: [carrier, origin, dest]}}\nscore: {{threshold: 0.5}}\nsegments: [origin, carrier]\n\
-             labels: {{horizon: 2d, attribute: label_time, lateness: 1h}}\nlateness: 1h\nmin_samples: 200\nchecks:\n  g:\n    window: {{size: 7d, slide: 7d}}\n    rules:\n{rules}"
-        ),
-    );
-    let files = format!("--predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet");
+    let checks = format!("checks:\n  g:\n    window: {{size: 7d, slide: 7d}}\n    rules:\n{rules}");
+    folder.write("policy.yaml", format!("{head}{checks}"));
+    let files = format!("--predictions {data}/predictions.parquet --labels {data}/labels.parquet");
     folder.driftgate(&format!("replay --policy policy.yaml {files} --verdicts v.jsonl")).exits(0);
     let mut all = BTreeMap::new();
     for verdict in folder.json_lines("v.jsonl") {
@@ -79,15 +102,56 @@ fn judged(budget: &str) -> BTreeMap<(String, String, String), Value> {
     all
 }
 
+/// Those of the decisions on flights.
+fn judged(budget: &str) -> Results {
+    let head = format!(
+        "apiVersion: driftgate/v1\nmodel: flight_delay\nbaseline: {{snapshot: \"{DATA}/train_v{{version}}.parquet\", columns: {{score: score, label: label}}}}\n\
+         features: {{numeric: [dep_delay, sched_minute, distance], categorical: [carrier, origin, dest]}}\nscore: {{threshold: 0.5}}\nsegments: [origin, carrier]\n\
+         labels: {{horizon: 2d, attribute: label_time, lateness: 1h}}\nlateness: 1h\nmin_samples: 200\n"
+    );
+    judged_by((&head, DATA), &RULES, budget)
+}
+
+/// A shipped policy up to its checks, with the folder of its data.
+fn shipped(name: &str) -> (String, String) {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let data = format!("{root}/tests/data/{}", name.replace('-', "_"));
+    let text = std::fs::read_to_string(format!("{root}/config/policies/{name}.yaml")).unwrap();
+    let (head, _) = text.split_once("checks:").unwrap();
+    let head = head.replace("train_v{version}", &format!("{data}/train_v{{version}}"));
+    let head = if head.contains("segments:") { head } else { format!("{head}segments: [origin]\n") };
+    (head, data)
+}
+
 #[test]
 fn a_block_within_a_budget_is_one_that_chance_does_not_make() {
     let (plain, held) = (judged(""), judged("budget: 1/month, "));
+    let (kept, taken_back) = compare(&plain, &held);
+    assert!(kept.len() >= 12 && taken_back.len() >= 12, "{kept:?} {taken_back:?}");
+}
+
+#[test]
+fn so_it_is_of_classes_and_of_errors() {
+    for (name, rules) in [("flight-classes", &OF_CLASSES[..]), ("flight-delays", &OF_ERRORS[..])] {
+        let (begin, data) = shipped(name);
+        let of = |budget| judged_by((&begin, &data), rules, budget);
+        let (plain, held) = (of(""), of("budget: 1/month, "));
+        let (kept, taken_back) = compare(&plain, &held);
+        assert!(!kept.is_empty() && taken_back.len() >= 2, "{name}: {kept:?} {taken_back:?}");
+    }
+}
+
+/// How many blocks each metric kept within a budget, and how many were taken back.
+fn compare<'r>(plain: &'r Results, held: &'r Results) -> (BTreeMap<&'r str, u32>, BTreeMap<&'r str, u32>) {
     assert_eq!(plain.len(), held.len());
     let (mut kept, mut taken_back) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
-    for (key, result) in &held {
+    for (key, result) in held {
         let before = &plain[key];
         assert!(before.get("budget").is_none());
         assert_eq!(before["value"], result["value"], "{key:?}");
+        if key.1 == "g/share" {
+            continue;
+        }
         let budget = &result["budget"];
         let (value, lower, upper) = (result["value"].as_f64(), budget["lower"].as_f64(), budget["upper"].as_f64());
         let alpha = budget["alpha"].as_f64().unwrap_or_else(|| panic!("{key:?}: {result}"));
@@ -109,5 +173,5 @@ fn a_block_within_a_budget_is_one_that_chance_does_not_make() {
             assert!(upper.is_none_or(|upper| value <= upper + 1e-9), "{key:?}: {value} {upper:?}");
         }
     }
-    assert!(kept.len() >= 12 && taken_back.len() >= 12, "{kept:?} {taken_back:?}");
+    (kept, taken_back)
 }

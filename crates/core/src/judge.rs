@@ -4,7 +4,6 @@
 
 pub mod against;
 pub mod counted;
-pub mod distributions;
 pub mod evidence;
 pub mod kpi;
 pub mod ranking;

@@ -27,6 +27,7 @@ pub mod counts;
 pub mod decided;
 pub mod definition;
 pub mod distance;
+pub mod distributions;
 pub mod drifted;
 pub mod estimated;
 #[cfg(test)]

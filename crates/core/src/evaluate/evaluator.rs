@@ -13,7 +13,7 @@ use crate::intake::starts::Cause;
 use crate::intake::versions::{Known, Reference, Spec};
 use crate::intake::{Closing, SealedPane};
 use crate::judge::against::Against;
-use crate::judge::counted::JudgedWindow;
+use crate::judge::counted::{Distances, JudgedWindow};
 use crate::judge::kpi::Compared;
 use crate::judge::rules::judge;
 use crate::judge::verdict::{Counted, RuleResult, Signal, Status, Verdict, WindowSpan};
@@ -229,6 +229,7 @@ impl Evaluator {
             tally,
             kpis,
             against: &against,
+            distances: Distances::default(),
         })
     }
 

@@ -2,11 +2,13 @@
 
 mod aggregated;
 mod classes;
+mod distances;
 mod outcomes;
 mod reference;
 mod segmented;
 
 use aggregated::aggregated;
+pub use distances::Distances;
 
 use super::against::{Against, ReferenceCounts, confusion_of, two};
 use crate::baseline::Baseline;
@@ -23,6 +25,7 @@ use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::calibration::Calibration;
+use crate::stats::ks;
 use crate::stats::multiclass::ByClass;
 use crate::stats::regression::Errors;
 use crate::window::layout::{CellBlock, Layout, Reads};
@@ -42,6 +45,8 @@ pub struct JudgedWindow<'a> {
     pub kpis: &'a [Compared],
     /// By reference that the group's rules name, in place of the training snapshot.
     pub against: &'a [Against<'a>],
+    /// Distances from training that a rule has asked for.
+    pub distances: Distances,
 }
 
 /// A reference in place of the training snapshot, its counts if there are any, and the rule's own minimum of samples.
@@ -200,6 +205,13 @@ impl WindowCounts for CountedWindow<'_, '_> {
                 Binned { reference: sum_bins(&edges, own.unwrap_or(&[])), window: sum_bins(&edges, cells), edges }
             }
         }
+    }
+
+    fn ks(&self, target: Target, c: &Distribution<'_>) -> Option<ks::Distance> {
+        if self.against.is_some() || self.within.is_some() {
+            return c.ks();
+        }
+        self.window.distances.ks(target, c)
     }
 
     fn points(&self, target: Target) -> &[f64] {

@@ -96,7 +96,7 @@ impl RuleResult {
     /// The distributions of the segments that it compares, by name. They are there as long as nobody wrote and read the result.
     pub fn distributions_by_segment(&self) -> impl Iterator<Item = (&str, Vec<Bin>)> {
         let all = self.bins.iter().flat_map(|bins| &bins.by_segment);
-        all.filter_map(|(name, bins)| Some((name.as_str(), Vec::deserialize(bins).ok()?)))
+        all.filter_map(|(name, bins)| Some((name.as_str(), bins.read().ok()?)))
     }
 }
 

@@ -13,15 +13,29 @@ use crate::rule::versus::Versus;
 #[must_use]
 pub fn judge(window: &JudgedWindow<'_>) -> Vec<RuleResult> {
     let rules = &window.group.rules;
-    let judged: Vec<Vec<Judged>> = rules.iter().map(|rule| judge_rule(window, rule)).collect();
-    let results = rules.iter().zip(&judged).flat_map(|(rule, own)| {
-        let found = rule.kind.of_rule().map(|(_, id)| {
-            let of = rules.iter().position(|other| other.id == id).and_then(|at| judged.get(at));
-            vec![rule.kind.judge_results(of.map_or(&[], Vec::as_slice))]
-        });
-        named(window, rule, found.unwrap_or_else(|| own.clone()))
-    });
-    results.collect()
+    let mut judged: Vec<Vec<Judged>> = rules.iter().map(|rule| judge_rule(window, rule)).collect();
+    let of_others: Vec<Option<Judged>> = rules
+        .iter()
+        .map(|rule| {
+            let (_, id) = rule.kind.of_rule()?;
+            let of = rules.iter().zip(&judged).find(|(other, _)| other.id == id);
+            Some(by_results(window, rule, of.map(|(other, results)| (other, results.as_slice()))))
+        })
+        .collect();
+    for (own, found) in judged.iter_mut().zip(of_others) {
+        if let Some(found) = found {
+            *own = vec![found];
+        }
+    }
+    rules.iter().zip(judged).flat_map(|(rule, own)| named(window, rule, own)).collect()
+}
+
+/// Judges a rule by another one's results, which within a budget is judged within that, too.
+fn by_results(window: &JudgedWindow<'_>, rule: &Rule, of: Option<(&Rule, &[Judged])>) -> Judged {
+    let results = of.map_or(&[][..], |(_, results)| results);
+    let (Some(budget), Some((other, _))) = (rule.kind.budget(), of) else { return rule.kind.judge_results(results) };
+    let held = judge_rule(window, &Rule { kind: other.kind.clone().within(budget), ..other.clone() });
+    rule.kind.judge_results_within(budget, results, &held, window.group.window.slide)
 }
 
 fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<Judged> {
@@ -79,7 +93,7 @@ fn named(window: &JudgedWindow<'_>, rule: &Rule, mut judged: Vec<Judged>) -> Vec
         since: None,
         pending: false,
         muted: false,
-        bins: j.bins.map(Into::into),
+        bins: j.bins,
     };
     judged.into_iter().map(named).collect()
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::distributions::Distributions;
 use crate::codec::number::{number, short, written};
 use crate::codec::time::utc;
+use crate::rule::distributions::Distributions;
 use crate::state_v4;
 
 pub use crate::rule::types::Status;
@@ -44,17 +44,18 @@ pub struct Evidence(Box<str>);
 
 impl<K: AsRef<str>> FromIterator<(K, Value)> for Evidence {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(pieces: I) -> Self {
-        let mut text = String::new();
+        let mut text = Vec::with_capacity(256);
         for (name, value) in pieces {
-            text.push(if text.is_empty() { '{' } else { ',' });
-            text.push_str(&Value::from(name.as_ref()).to_string());
-            text.push(':');
-            text.push_str(&value.to_string());
+            text.push(if text.is_empty() { b'{' } else { b',' });
+            // Writing to memory does not fail, and neither do values whose names are texts.
+            let _ = serde_json::to_writer(&mut text, name.as_ref());
+            text.push(b':');
+            let _ = serde_json::to_writer(&mut text, &value);
         }
         if !text.is_empty() {
-            text.push('}');
+            text.push(b'}');
         }
-        Self(text.into())
+        Self(String::from_utf8(text).unwrap_or_default().into())
     }
 }
 

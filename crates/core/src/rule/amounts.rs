@@ -13,6 +13,7 @@ use super::result::{Certain, Judged, enough, enough_events};
 use super::shown;
 use super::types::{Bound, Side, Status};
 use crate::codec::number::number;
+use crate::stats::bounds;
 use crate::stats::proportion::wilson;
 use crate::stats::ratio::Ratio;
 
@@ -173,12 +174,17 @@ impl Check for Quantity {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        self.is_volume().then_some("a number of events is no sample of anything")
+        None
     }
 
+    /// Of a volume the number that comes on average, where events come independently of each other.
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let Counted { now, then } = self.counted(window);
         let effect = window.design_effect(None);
+        if self.is_volume() {
+            let bound = |of: Option<(u64, u64)>| move |alpha| bounds::count(of?.0, effect, alpha);
+            return vec![certain::compared(&self.limits, alpha, bound(now), bound(then))];
+        }
         vec![now.and_then(|now| certain::shares(&self.limits, (now, then), effect, alpha))]
     }
 

@@ -40,8 +40,7 @@ pub const BUDGET: Opt = Opt {
 };
 
 /// Rules whose values have no bounds at any level; their `unbounded` says why.
-pub(super) const WITHOUT: [&str; 9] =
-    ["drifted_share", "volume", "log_loss", "ece", "estimated", "rmse", "mape", "r2", "measured"];
+pub(super) const WITHOUT: [&str; 4] = ["rmse", "mape", "r2", "measured"];
 
 /// So many blocks of a rule in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -144,7 +144,7 @@ fn listed(each: &[(&str, &Judged)], side: Side) -> Vec<Value> {
             "segment": name, "status": judged.status, "value": number(judged.value), "n": judged.told("n"),
             "reference_n": judged.told("reference_n"),
         });
-        let bins = judged.bins.as_ref().filter(|_| with_bins.contains(&at)).map(|bins| bins.own.clone());
+        let bins = judged.bins.as_ref().filter(|_| with_bins.contains(&at)).and_then(|bins| bins.own.read().ok());
         let more = [("reason", judged.reason.as_deref().map(Value::from)), ("bins", bins)];
         if let Some(fields) = one.as_object_mut() {
             fields.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));

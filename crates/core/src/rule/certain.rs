@@ -4,9 +4,7 @@ use super::limits::{Limits, tolerated};
 use super::result::Certain;
 use super::types::Tolerance;
 use crate::stats::bounds;
-use crate::stats::confusion::{Confusion, Rate};
 use crate::stats::limit::Amount;
-use crate::stats::quality::Metric;
 
 /// So many of so many.
 pub(super) type Share = (u64, u64);
@@ -42,23 +40,4 @@ pub(super) fn shares(
 ) -> Option<Certain> {
     let bound = |share: Option<Share>| move |alpha| bounds::share(share?, design_effect, alpha);
     compared(limits, alpha, bound(Some(now)), bound(then))
-}
-
-/// Bounds of a metric of decisions: of a rate by its counts, of F1 by TP/(TP + FP + FN), of which it is a function that grows, of balanced accuracy by
-/// both of its rates, which share α.
-pub(super) fn metric(metric: Metric, counts: &Confusion, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
-    let share = |share: Share, alpha: f64| bounds::share(share, design_effect, alpha);
-    match metric {
-        Metric::Rate(rate) => share(rate.counts(counts), alpha),
-        Metric::F1 => {
-            let (lower, upper) = share((counts.tp, counts.selected().checked_add(counts.fn_)?), alpha)?;
-            let transformed = |j: f64| 2.0 * j / (1.0 + j);
-            Some((transformed(lower), transformed(upper)))
-        }
-        Metric::BalancedAccuracy => {
-            let of = |rate: Rate| share(rate.counts(counts), alpha / 2.0);
-            let ((a, b), (c, d)) = (of(Rate::Tpr)?, of(Rate::Specificity)?);
-            Some((f64::midpoint(a, c), f64::midpoint(b, d)))
-        }
-    }
 }

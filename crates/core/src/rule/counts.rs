@@ -9,6 +9,7 @@ use super::versus::Versus;
 use crate::stats::bins::Bin;
 use crate::stats::calibration::Calibration;
 use crate::stats::fairness::Confusion;
+use crate::stats::ks;
 use crate::stats::multiclass::ByClass;
 use crate::stats::ratio::Ratio;
 use crate::stats::regression::Errors;
@@ -35,6 +36,12 @@ pub trait WindowCounts {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>>;
     /// Counts of a distribution in these bins.
     fn binned(&self, target: Target, bins: &Binning, cells: &[u64]) -> Binned;
+    /// The distance of Kolmogorov and Smirnov of a target whose counts these are; `None` of a categorical one, or where nothing was counted. Several rules
+    /// read it.
+    fn ks(&self, target: Target, c: &Distribution<'_>) -> Option<ks::Distance> {
+        let _ = target;
+        c.ks()
+    }
     /// The points of a numeric target's grid, strictly increasing: training values with the smallest and the largest one (`range`), and the
     /// edges of written bins, which may lie beyond those; empty for categories and where the snapshot has no value. Cell 2k + 1 of a
     /// distribution holds the values at point k, cell 2k those between the points k - 1 and k.
@@ -159,6 +166,15 @@ pub struct Distribution<'c> {
 }
 
 impl Distribution<'_> {
+    /// The distance of Kolmogorov and Smirnov from the reference.
+    #[must_use]
+    pub fn ks(&self) -> Option<ks::Distance> {
+        match self.reference {
+            TargetReference::Numeric { cells, .. } => ks::distance(cells, self.cells),
+            TargetReference::Categorical(_) => None,
+        }
+    }
+
     /// Events of the window: the samples of rates of missing and invalid values. `n` counts only the values measured, of
     /// which a feature that is gone has none.
     #[must_use]

@@ -230,7 +230,7 @@ impl Check for Decided {
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let (now, reference) = self.counts(window);
         let effect = window.design_effect(None);
-        let bound = |counts: Option<Confusion>| move |alpha| certain::metric(self.metric, &counts?, effect, alpha);
+        let bound = |counts: Option<Confusion>| move |alpha| self.metric.bounds(&counts?, effect, alpha);
         vec![certain::compared(&self.limits, alpha, bound(Some(now)), bound(reference))]
     }
 

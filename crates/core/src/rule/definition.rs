@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::alarms::Simulation;
 use super::binning::Binning;
-use super::budget::{BUDGET, Budget};
+use super::budget::{self, BUDGET, Budget};
 use super::counts::WindowCounts;
 use super::names::PolicyNames;
 use super::result::{Certain, Judged};
@@ -180,6 +180,12 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
     fn judge_results(&self, results: &[Judged]) -> Judged {
         let _ = results;
         Judged::insufficient(self.definition().name, "it is not judged by another rule's results")
+    }
+
+    /// Where the value of such a rule lies, given the other one's results as they are within this rule's budget.
+    fn certain_of_results(&self, held: &[Judged]) -> Option<Certain> {
+        let _ = held;
+        None
     }
 
     /// How often it would block without drift.
@@ -377,5 +383,15 @@ impl RuleKind {
     #[must_use]
     pub fn judge_results(&self, results: &[Judged]) -> Judged {
         self.check.judge_results(results)
+    }
+
+    /// The same within its budget, for windows that are so many milliseconds apart: a subject counts for certain that blocks in `held`, the other rule's
+    /// results within this rule's budget, which its subjects share.
+    #[must_use]
+    pub fn judge_results_within(&self, budget: Budget, results: &[Judged], held: &[Judged], slide_ms: i64) -> Judged {
+        let mut judged = self.check.judge_results(results);
+        let certain = self.check.certain_of_results(held);
+        budget::hold(budget.alpha(slide_ms, 1), &[certain], std::slice::from_mut(&mut judged));
+        judged
     }
 }

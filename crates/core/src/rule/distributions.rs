@@ -1,31 +1,30 @@
-//! The distributions of a result beside those of the reference.
+//! The distributions of a result beside those of the reference: as texts, for few read them.
 
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::rule::result::Bins;
-
 /// The distributions of a result, and of each segment that it compares, beside those of the reference. Only the former are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distributions {
     pub own: Json,
-    pub by_segment: Vec<(String, Value)>,
+    /// By name.
+    pub by_segment: Vec<(String, Json)>,
+}
+
+impl From<Json> for Distributions {
+    fn from(own: Json) -> Self {
+        Self { own, by_segment: Vec::new() }
+    }
 }
 
 impl From<Value> for Distributions {
     fn from(own: Value) -> Self {
-        Self { own: own.into(), by_segment: Vec::new() }
+        Json::from(own).into()
     }
 }
 
-impl From<Bins> for Distributions {
-    fn from(Bins { own, by_segment }: Bins) -> Self {
-        Self { own: own.into(), by_segment }
-    }
-}
-
-/// JSON that is kept as a text, for few read it.
+/// JSON that is kept as a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Json(Box<str>);
 
@@ -36,6 +35,11 @@ impl From<Value> for Json {
 }
 
 impl Json {
+    /// A text that is JSON.
+    pub(super) fn of_text(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// What it holds.
     ///
     /// # Errors

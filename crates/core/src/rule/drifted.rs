@@ -1,13 +1,14 @@
 //! The share of a rule's subjects that block: how much of the data has drifted.
 
 use super::alarms::Simulation;
+use super::certain;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
 use super::limits::{Limits, MIN_SAMPLES};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::types::{Bound, Side, Status};
 use crate::stats::ratio::Ratio;
 
@@ -18,7 +19,8 @@ static DRIFTED_SHARE: Definition = Definition {
     name: "drifted_share",
     documentation: "The share of another rule's subjects that block, of those that were measured: of its subjects the `insufficient` ones are \
         left out. The other rule is one on features of the same group; `for` and mutes of that rule do not matter here. Without a subject \
-        that was measured, or fewer than `min_samples` of them, it is `insufficient`.",
+        that was measured, or fewer than `min_samples` of them, it is `insufficient`. With a `budget`, those subjects count for certain that block within \
+        it, which all of them share.",
     guards: Guard::Drift,
     counts: Counts::Predictions,
     subjects: Subjects::Only("features"),
@@ -101,6 +103,18 @@ impl Check for DriftedShare {
         Judged { subject: "features".to_owned(), status, value: share.map(Ratio::value), evidence, reason, bins: None }
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// So many of the subjects drifted for certain, and all of them may have.
+    fn certain_of_results(&self, held: &[Judged]) -> Option<Certain> {
+        let [k, n] = [Status::Block, Status::Insufficient]
+            .map(|status| held.iter().filter(|result| result.status == status).count() as u64);
+        let n = (held.len() as u64).checked_sub(n)?;
+        Some(certain::of(&self.limits, (Ratio::of_counts(k, n)?.value(), 1.0)))
+    }
+
     fn simulation(&self) -> Simulation {
         Simulation::Unknown(
             "how many of the other rule's subjects block in one window depends on how they hang together",
@@ -113,18 +127,41 @@ mod tests {
     use super::*;
     use crate::stats::limit::Limit;
 
+    fn rule(side: Side) -> DriftedShare {
+        DriftedShare {
+            of: ("drift".into(), "psi".into()),
+            limits: Bound { side, limit: Limit::of(0.5).unwrap(), warn: None }.into(),
+            min_samples: None,
+        }
+    }
+
+    fn results(statuses: &[Status]) -> Vec<Judged> {
+        statuses.iter().map(|status| Judged { status: *status, ..Judged::insufficient("x", "few") }).collect()
+    }
+
+    #[test]
+    fn within_a_budget_subjects_count_that_block_for_certain() {
+        use Status::{Block, Insufficient, Pass, Warn};
+        let found = results(&[Block, Block, Pass, Insufficient]);
+        let of = |side, held: &[Status]| {
+            let (kind, budget) = (RuleKind::new(rule(side)), "1/month".parse().unwrap());
+            let judged = kind.judge_results_within(budget, &found, &results(held), 86_400_000);
+            (judged.status, judged.told("budget").cloned().unwrap())
+        };
+        let alpha = 1.0 / 30.0;
+        let told = |lower: f64| serde_json::json!({"alpha": alpha, "lower": lower, "upper": 1.0});
+        assert_eq!(of(Side::Lt, &[Block, Block, Pass, Insufficient]), (Block, told(2.0 / 3.0)));
+        assert_eq!(of(Side::Lt, &[Block, Warn, Pass, Insufficient]), (Warn, told(1.0 / 3.0)));
+        let (status, _) = of(Side::Gt, &[Block, Block, Pass, Insufficient]);
+        assert_eq!(status, Pass, "more than half of them drifted, as is asked for");
+    }
+
     #[test]
     fn what_was_not_measured_is_left_out() {
         use Status::{Block, Insufficient, Pass, Warn};
-        let rule = DriftedShare {
-            of: ("drift".into(), "psi".into()),
-            limits: Bound { side: Side::Lt, limit: Limit::of(0.5).unwrap(), warn: None }.into(),
-            min_samples: None,
-        };
+        let rule = rule(Side::Lt);
         let of = |statuses: &[Status]| {
-            let results: Vec<Judged> =
-                statuses.iter().map(|status| Judged { status: *status, ..Judged::insufficient("x", "few") }).collect();
-            let judged = rule.judge_results(&results);
+            let judged = rule.judge_results(&results(statuses));
             (judged.status, judged.value)
         };
         assert_eq!(of(&[Block, Pass, Warn, Insufficient]).0, Pass);

@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use super::alarms::Simulation;
 use super::binning::Binning;
+use super::certain;
 use super::counts::{Distribution, TargetReference, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
-use super::result::{Judged, enough};
+use super::result::{Certain, Judged, enough};
 use super::shown;
 use super::types::{Bound, Target};
 use crate::codec::number::number;
@@ -191,6 +192,28 @@ impl Check for Estimated {
         evidence.extend(self.evidence(window, &c));
         let value = compared.map(|c| c.value);
         vec![Judged { subject: subject.to_owned(), status, value, evidence, reason, bins: None }]
+    }
+
+    fn unbounded(&self) -> Option<&'static str> {
+        (self.metric == Metric::Auc).then_some(
+            "an area that is expected is a quotient of pairs, of which no useful bound is known: write `of: accuracy`, or `auc`, which counts labels",
+        )
+    }
+
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
+        let effect = window.design_effect(None);
+        let bound = |cells: Option<&[u64]>, alpha: f64| {
+            let points = window.points(Target::Score);
+            let expected = Expected::new(points, cells?, window.calibration()?, self.threshold).ok()?;
+            expected.bounds(self.metric, effect, alpha)
+        };
+        let counted = window.distribution(Target::Score);
+        let now = counted.as_ref().map(|c| c.cells);
+        let then = counted.as_ref().and_then(|c| match c.reference {
+            TargetReference::Numeric { cells, .. } => Some(cells),
+            TargetReference::Categorical(_) => None,
+        });
+        vec![certain::compared(&self.limits, alpha, |alpha| bound(now, alpha), |alpha| bound(then, alpha))]
     }
 
     fn simulation(&self) -> Simulation {

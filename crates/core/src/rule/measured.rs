@@ -80,6 +80,10 @@ impl Check for MeasuredRule {
         vec![Judged { subject, status, value, evidence, reason, bins: None }]
     }
 
+    fn unbounded(&self) -> Option<&'static str> {
+        Some("what another system measured comes without its spread")
+    }
+
     fn simulation(&self) -> Simulation {
         Simulation::Unknown("what is usual for the service is not in the policy")
     }

@@ -140,6 +140,15 @@ impl ClassRule {
         Found { value: value.map(Amount::Float), interval: None }
     }
 
+    /// Bounds of the metric at a level.
+    fn bounds_at(&self, by_class: &ByClass, effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        match (self.proportion(by_class), &self.of) {
+            (Some((metric, counts)), _) => metric.bounds(&counts, effect, alpha),
+            (None, Of::Average(average)) => by_class.mean_bounds(self.metric, *average, effect, alpha),
+            (None, _) => by_class.balanced_accuracy_bounds(effect, alpha),
+        }
+    }
+
     /// What is compared with the limit: the metric, or its change, with Newcombe's interval of a difference of proportions.
     fn compared(&self, now: &ByClass, reference: Option<&ByClass>) -> Found {
         let here = self.found(now);
@@ -240,16 +249,15 @@ impl Check for ClassRule {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        let is_mean = self.proportion(&ByClass::default()).is_none();
-        is_mean.then_some("a mean over classes has no bound that holds at any level: write a rule for each `class`")
+        None
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let counts = window.classes();
         let effect = window.design_effect(None);
         let bound = |matrix: Option<&[u64]>| {
-            let found = matrix.and_then(|matrix| self.proportion(&ByClass::of_matrix(self.classes, matrix)));
-            move |alpha| found.and_then(|(metric, counts)| certain::metric(metric, &counts, effect, alpha))
+            let found = matrix.map(|matrix| ByClass::of_matrix(self.classes, matrix));
+            move |alpha| self.bounds_at(found.as_ref()?, effect, alpha)
         };
         vec![certain::compared(&self.limits, alpha, bound(Some(counts.now)), bound(counts.reference))]
     }

@@ -133,23 +133,31 @@ impl ScoreRule {
         Some(Found { value, lower, upper, ends: [lower.into(), upper.into()] })
     }
 
-    /// Bounds of the metric at a level: of AUC, the integral of one distribution function by the other, by the bands of both distribution functions, which share α; of the Brier score as of a
-    /// mean within [0, 1].
+    /// Bounds of the metric at a level: of AUC, the integral of one distribution function by the other, by the bands of both distribution functions,
+    /// which share α; of the Brier score as of a mean within [0, 1].
     fn bounds_at(&self, window: &dyn WindowCounts, sides: [&[u64]; 2], effect: f64, alpha: f64) -> Option<(f64, f64)> {
-        let found = self.of(window, sides).ok()?;
+        let cells = score_cells(window, sides);
         let [negatives, positives] = sides.map(|cells| bounds::size(cells.iter().sum(), effect));
-        if self.of == ScoreMetric::Brier {
-            let of = |mean: f64| bounds::mean(mean.clamp(0.0, 1.0), negatives + positives, alpha);
-            return Some((of(found.lower)?.0, of(found.upper)?.1));
+        match self.of {
+            ScoreMetric::LogLoss => cells.log_loss_bounds(effect, alpha),
+            ScoreMetric::Ece => cells.ece_bounds(window.quality().bins, effect, alpha),
+            ScoreMetric::Brier => {
+                let (found, n) = (cells.brier().ok()?, negatives + positives);
+                let of = |mean: f64| bounds::mean(mean.clamp(0.0, 1.0), n, alpha);
+                Some((of(found.lower)?.0, of(found.upper)?.1))
+            }
+            ScoreMetric::Auc => {
+                let found = self.of(window, sides).ok()?;
+                let width = bounds::band(negatives, alpha / 2.0)? + bounds::band(positives, alpha / 2.0)?;
+                Some(((found.lower - width).max(0.0), (found.upper + width).min(1.0)))
+            }
         }
-        let width = bounds::band(negatives, alpha / 2.0)? + bounds::band(positives, alpha / 2.0)?;
-        Some(((found.lower - width).max(0.0), (found.upper + width).min(1.0)))
     }
 
     /// The metric of score cells by label, `[negatives, positives]`.
-    fn of(&self, window: &dyn WindowCounts, [negatives, positives]: [&[u64]; 2]) -> Result<Found, NoScore> {
-        let counts = window.quality();
-        let cells = ScoreCells { points: counts.points, negatives, positives };
+    fn of(&self, window: &dyn WindowCounts, sides: [&[u64]; 2]) -> Result<Found, NoScore> {
+        let (counts, cells) = (window.quality(), score_cells(window, sides));
+        let [negatives, positives] = sides;
         match self.of {
             ScoreMetric::Auc => auc::auc(positives, negatives, Grid::is_atom).map(Found::from).ok_or(NoScore::Empty),
             ScoreMetric::LogLoss => cells.log_loss().map(Found::from),
@@ -157,6 +165,10 @@ impl ScoreRule {
             ScoreMetric::Ece => cells.ece(counts.bins).map(Found::from),
         }
     }
+}
+
+fn score_cells<'w>(window: &'w dyn WindowCounts, [negatives, positives]: [&'w [u64]; 2]) -> ScoreCells<'w> {
+    ScoreCells { points: window.quality().points, negatives, positives }
 }
 
 impl Check for ScoreRule {
@@ -219,13 +231,7 @@ impl Check for ScoreRule {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        match self.of {
-            ScoreMetric::Auc | ScoreMetric::Brier => None,
-            ScoreMetric::LogLoss => {
-                Some("the loss of one prediction has no largest value, so its mean has no bound: write `brier`")
-            }
-            ScoreMetric::Ece => Some("a mean of distances in bins has no bound that holds at any level: write `brier`"),
-        }
+        None
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

@@ -140,8 +140,7 @@ impl Check for ErrorRule {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        let is_mean = matches!(self.metric, ErrorMetric::Mae | ErrorMetric::MeanError);
-        (!is_mean).then_some("the spread of what it is the mean of is not counted: write `mae` or `mean_error`")
+        self.metric.unbounded()
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

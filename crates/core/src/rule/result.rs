@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::distributions::Distributions;
 use super::types::{Bound, Side, Status};
 use crate::stats::limit::{Amount, Limit};
 
@@ -17,20 +18,7 @@ pub struct Judged {
     /// Why it is insufficient, or a warning beyond the warning limit.
     pub reason: Option<String>,
     /// The distributions beside each other.
-    pub bins: Option<Bins>,
-}
-
-/// Distributions beside each other: the result's own, and those of the segments that it compares, by name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bins {
-    pub own: Value,
-    pub by_segment: Vec<(String, Value)>,
-}
-
-impl From<Value> for Bins {
-    fn from(own: Value) -> Self {
-        Self { own, by_segment: Vec::new() }
-    }
+    pub bins: Option<Distributions>,
 }
 
 /// The interval of a value at a level.

@@ -1,10 +1,13 @@
 //! What results on features show: the distributions beside each other, unseen categories, and how much was counted.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::binning::Binning;
 use super::counts::{Binned, Distribution, TargetReference, WindowCounts};
-use super::result::{Bins, Judged};
+use super::distributions::{Distributions, Json};
+use super::result::Judged;
 use super::types::{Status, Target};
 use super::versus::Versus;
 use crate::codec::number::number;
@@ -71,21 +74,20 @@ pub fn tail(c: &Distribution<'_>) -> [(&'static str, Value); 4] {
 }
 
 /// The two distributions beside each other.
-pub fn beside(c: &Distribution<'_>, binned: &Binned) -> Bins {
+pub fn beside(c: &Distribution<'_>, binned: &Binned) -> Distributions {
     let Binned { reference, window, edges } = binned;
     if let TargetReference::Categorical(names) = c.reference {
         return categories(names, reference, window).into();
     }
-    let bin = |(bin, (r, w)): (&Bin, (&u64, &u64))| {
-        let edge = number(bin.le);
-        if bin.atom {
-            json!({"eq": edge, "reference": r, "window": w})
-        } else {
-            json!({"le": edge, "reference": r, "window": w})
-        }
-    };
-    let all: Value = edges.iter().zip(reference.iter().zip(window)).map(bin).collect();
-    all.into()
+    // As a text at once: there are many, and few are read.
+    let mut text = String::with_capacity(2 + 64 * edges.len());
+    for (Bin { le, atom, .. }, (r, w)) in edges.iter().zip(reference.iter().zip(window)) {
+        let (before, key) = (if text.is_empty() { '[' } else { ',' }, if *atom { "eq" } else { "le" });
+        // Writing to memory does not fail.
+        let _ = write!(text, r#"{before}{{"{key}":{},"reference":{r},"window":{w}}}"#, number(*le));
+    }
+    text.push_str(if text.is_empty() { "[]" } else { "]" });
+    Json::of_text(text).into()
 }
 
 /// The most frequent unseen categories.

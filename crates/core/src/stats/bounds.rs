@@ -1,5 +1,5 @@
-//! Bounds of what a sample was drawn from that hold at any sample size: of shares, of means within [0, 1], of distribution functions, and of
-//! distances over bins. None is asymptotic, so levels far below those of usual intervals mean what they say.
+//! Bounds of what a sample was drawn from that hold at any sample size: of shares, of means within [0, 1] or of a known spread, of numbers of
+//! events, of distribution functions, and of distances over bins. None is asymptotic, so levels far below those of usual intervals mean what they say.
 //!
 //! Each takes α, the probability with which the interval misses; several that have to hold together share α (the union bound). A sample whose
 //! rows depend on each other counts as n/φ rows (φ the design effect), which the caller divides by.
@@ -54,6 +54,34 @@ pub fn share((k, n): (u64, u64), design_effect: f64, alpha: f64) -> Option<(f64,
         return None;
     }
     mean(real(k) / real(n), size(n, design_effect), alpha)
+}
+
+/// How far the mean of n independent values that lie within `most` of each other is above what they were drawn from, at most, but for a
+/// probability of `miss`; and as far below, but for another such one: √(2·V·ln(2/miss)/n) + 7·most·ln(2/miss)/(3·(n − 1)), where V is the variance of
+/// the sample, by n − 1 (Maurer & Pontil 2009, Empirical Bernstein bounds and sample-variance penalization, theorem 4). `variance` is the
+/// sample's by n, or more. `None` with one value, or a probability outside of (0, 1).
+#[must_use]
+pub fn spread(variance: f64, most: f64, n: f64, miss: f64) -> Option<f64> {
+    if !(n > 1.0 && n.is_finite() && variance >= 0.0 && miss > 0.0 && miss < 1.0) {
+        return None;
+    }
+    let log = (2.0 / miss).ln();
+    Some((2.0 * variance * log / (n - 1.0)).sqrt() + 7.0 * most * log / (3.0 * (n - 1.0)))
+}
+
+/// The ends of all λ with λ − n + n·ln(n/λ) ≤ φ·ln(2/α): how many events a window has on average of which n came, each φ of them as one,
+/// independently of the others (Chernoff's bound of a Poisson number, on both sides). `None` with an α outside of (0, 1).
+#[must_use]
+pub fn count(n: u64, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+    if !(alpha > 0.0 && alpha < 1.0) {
+        return None;
+    }
+    let (n, most) = (real(n), design_effect.max(1.0) * (2.0 / alpha).ln());
+    let divergence = |mean: f64| mean - n + part(n, mean);
+    // Above n the divergence is at least (λ − n)²/(2λ).
+    let beyond = n + most + (most * most + 2.0 * n * most).sqrt();
+    let lower = if n > 0.0 { crossing(n, 0.0, |mean| divergence(mean) <= most) } else { 0.0 };
+    Some((lower, crossing(n, beyond, |mean| divergence(mean) <= most)))
 }
 
 /// The shares of n independent values that may lie at or below the q-quantile of what they were drawn from, but for a probability of at most
@@ -159,6 +187,32 @@ mod tests {
         assert_eq!((share((0, 0), 1.0, 0.1), share((2, 1), 1.0, 0.1), share((1, 2), 1.0, 0.0)), (None, None, None));
         let (narrow, wide) = (share((50, 100), 1.0, 0.05).unwrap(), share((50, 100), 4.0, 0.05).unwrap());
         assert!(wide.0 < narrow.0 && narrow.1 < wide.1, "rows that depend on each other say less");
+    }
+
+    #[test]
+    fn a_number_of_events_has_the_bound_of_chernoff() {
+        // scipy 1.17: brentq of λ − n + n·ln(n/λ) − ln(2/α) on either side of n.
+        for (n, alpha, lower, upper) in [
+            (100, 0.05, 75.239_509_856_781_37, 129.674_968_882_580_94),
+            (7, 1e-4, 0.690_583_029_014_346_3, 26.121_401_122_067_223),
+        ] {
+            let (low, high) = count(n, 1.0, alpha).unwrap();
+            assert!((low - lower).abs() < 1e-6 && (high - upper).abs() < 1e-6, "{n} {alpha}: {low} {high}");
+        }
+        assert_eq!(count(0, 1.0, 0.01).unwrap().0.to_string(), "0");
+        assert!((count(0, 1.0, 0.01).unwrap().1 - 200.0_f64.ln()).abs() < 1e-9, "of none the mean is at most ln(2/α)");
+        let (narrow, wide) = (count(1000, 1.0, 0.01).unwrap(), count(1000, 5.0, 0.01).unwrap());
+        assert!(wide.0 < narrow.0 && narrow.1 < wide.1, "events that come together say less");
+    }
+
+    #[test]
+    fn a_spread_has_the_bound_of_maurer_and_pontil() {
+        // By hand: √(2·0.25·ln(200)/999) + 7·ln(200)/(3·999).
+        let log = 200.0_f64.ln();
+        let expected = (0.5 * log / 999.0).sqrt() + 7.0 * log / 2997.0;
+        assert!((spread(0.25, 1.0, 1000.0, 0.01).unwrap() - expected).abs() < 1e-12);
+        assert!(spread(0.0, 2.0, 1000.0, 0.01).unwrap() > 0.0, "values that are all alike may be few");
+        assert_eq!((spread(0.25, 1.0, 1.0, 0.01), spread(0.25, 1.0, 9.0, 0.0)), (None, None));
     }
 
     /// The probability that Binomial(n, p) is k, for k = 0..=n.

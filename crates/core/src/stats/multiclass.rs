@@ -4,10 +4,14 @@
 //! `zero_division=0`): averages are over the classes that a label or a prediction names, and balanced accuracy over those that a label
 //! names. Sums of counts are exact; a mean over classes is a float, summed in the order of the classes.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use super::confusion::{Confusion, Rate};
 use super::quality::Metric;
+use super::real::length;
 
 /// Joined pairs of one class against all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +104,47 @@ impl ByClass {
         }
     }
 
+    /// Bounds of [`ByClass::mean`] at any level, of the classes that the pairs name: each class's metric, and for `Weighted` its share of the labels,
+    /// within its own bounds, which share α; each row counts as 1/φ. A metric that divides by 0 is not known, and may be anything from 0 to 1.
+    /// `None` as of the mean, or with an α outside of (0, 1).
+    #[must_use]
+    pub fn mean_bounds(&self, metric: Metric, average: Average, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        let named = || self.0.iter().enumerate().filter(|(_, class)| class.is_named());
+        let (n, classes) = (self.n(), length(named().count()));
+        let is_weighted = average == Average::Weighted;
+        if n == 0 || average == Average::Micro || !(alpha > 0.0 && alpha < 1.0) {
+            return None;
+        }
+        let each = alpha / if is_weighted { 2.0 * classes } else { classes };
+        let mut weighed = Vec::new();
+        for (at, class) in named() {
+            let value = metric.bounds(&self.against_others(at), design_effect, each).unwrap_or((0.0, 1.0));
+            let share = (1.0 / classes, 1.0 / classes);
+            let weight = if is_weighted { bounds::share((class.labelled(), n), design_effect, each)? } else { share };
+            weighed.push((value, weight));
+        }
+        let (lows, highs): (Vec<f64>, Vec<f64>) = weighed.iter().map(|(value, _)| *value).unzip();
+        let weights: Vec<(f64, f64)> = weighed.into_iter().map(|(_, weight)| weight).collect();
+        let least = extreme_mean(&lows, &weights, f64::total_cmp);
+        let most = extreme_mean(&highs, &weights, |a, b| b.total_cmp(a));
+        Some((least.max(0.0), most.min(1.0)))
+    }
+
+    /// The same of [`ByClass::balanced_accuracy`], of the classes that a label names.
+    #[must_use]
+    pub fn balanced_accuracy_bounds(&self, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        let labelled = || self.0.iter().enumerate().filter(|(_, class)| class.labelled() > 0);
+        let classes = length(labelled().count());
+        let (mut lower, mut upper) = (0.0, 0.0);
+        for (at, _) in labelled() {
+            let (low, high) =
+                Metric::Rate(Rate::Tpr).bounds(&self.against_others(at), design_effect, alpha / classes)?;
+            lower += low;
+            upper += high;
+        }
+        (classes > 0.0).then(|| (lower / classes, upper / classes))
+    }
+
     /// The mean recall over the classes that a label names; `None` without pairs.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a mean is a float")]
@@ -109,6 +154,20 @@ impl ByClass {
         let classes = labelled().count();
         (classes > 0).then(|| labelled().map(|(at, _)| recall(at)).sum::<f64>() / classes as f64)
     }
+}
+
+/// The mean of values with weights of 1 in all, each within its ends, where as much weight as may be is on those that come first in this order.
+fn extreme_mean(values: &[f64], weights: &[(f64, f64)], order: impl Fn(&f64, &f64) -> Ordering) -> f64 {
+    let mut all: Vec<(f64, (f64, f64))> = values.iter().copied().zip(weights.iter().copied()).collect();
+    all.sort_by(|(a, _), (b, _)| order(a, b));
+    let mut left = 1.0 - weights.iter().map(|(least, _)| least).sum::<f64>();
+    let mut sum = 0.0;
+    for (value, (least, most)) in all {
+        let more = left.clamp(0.0, most - least);
+        left -= more;
+        sum += value * (least + more);
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -147,6 +206,18 @@ mod tests {
     }
 
     #[test]
+    fn weights_that_are_not_known_go_where_the_mean_is_least_or_largest() {
+        // Two classes of which one is always right: by hand from the bounds of each share at α/4, which scipy 1.17 finds, as those of `bounds`.
+        let found = ByClass::of_matrix(2, &[50, 0, 50, 0]);
+        let share = |k, n| bounds::share((k, n), 1.0, 0.05 / 4.0).unwrap();
+        let ((low, high), (least, most)) = (share(50, 100), share(50, 50));
+        let bounds = found.mean_bounds(RECALL, Average::Weighted, 1.0, 0.05).unwrap();
+        let missed = share(0, 50).1;
+        assert!((bounds.0 - low * least).abs() < 1e-12, "{bounds:?}");
+        assert!((bounds.1 - (high * most + (1.0 - high) * missed)).abs() < 1e-12, "{bounds:?}");
+    }
+
+    #[test]
     fn without_pairs_there_is_no_value() {
         let none = ByClass::of_matrix(3, &[0; 9]);
         assert_eq!((none.n(), none.balanced_accuracy(), none.mean(RECALL, Average::Macro)), (0, None, None));
@@ -179,6 +250,24 @@ mod tests {
             let accuracy = ACCURACY.value(&found.right()).unwrap();
             prop_assert!((found.mean(RECALL, Average::Weighted).unwrap() - accuracy).abs() < 1e-12);
             prop_assert!((0.0..=1.0).contains(&found.mean(Metric::F1, Average::Macro).unwrap()));
+        }
+
+        /// They widen as α falls.
+        #[test]
+        fn bounds_hold_the_mean_and_nest(rows in rows(), alpha in 1e-9..0.5_f64) {
+            let found = ByClass::of_matrix(5, &matrix(5, &rows));
+            let mut all = vec![(found.balanced_accuracy(), found.balanced_accuracy_bounds(1.0, alpha), found.balanced_accuracy_bounds(1.0, alpha / 9.0))];
+            for metric in [PRECISION, RECALL, Metric::F1] {
+                for average in [Average::Macro, Average::Weighted] {
+                    let of = |alpha| found.mean_bounds(metric, average, 1.0, alpha);
+                    all.push((found.mean(metric, average), of(alpha), of(alpha / 9.0)));
+                }
+            }
+            for (value, near, far) in all {
+                let (value, (low, high), (lower, higher)) = (value.unwrap(), near.unwrap(), far.unwrap());
+                prop_assert!(low <= value + 1e-9 && value <= high + 1e-9, "{} {} {}", low, value, high);
+                prop_assert!(lower <= low + 1e-9 && high <= higher + 1e-9);
+            }
         }
 
         #[test]

@@ -3,6 +3,7 @@
 //! All are exact rationals, for comparison with a limit, and have a 95% interval: Wilson's (1927) for a proportion, one derived
 //! from it for F1 and balanced accuracy, and Newcombe's (1998, method 10) for the difference of two.
 
+use super::bounds;
 use super::confusion::{Confusion, DISPLAY_ALPHA, Rate};
 use super::hypotenuse::hypotenuse;
 use super::proportion::{newcombe, wilson};
@@ -67,6 +68,26 @@ impl Metric {
                 let (positives, negatives) = (counts.positives(), counts.negatives());
                 let (lower, upper) = newcombe(counts.tp, positives, counts.fp, negatives, DISPLAY_ALPHA)?;
                 Some((f64::midpoint(1.0, lower), f64::midpoint(1.0, upper)))
+            }
+        }
+    }
+
+    /// Bounds at any level: of a rate by its counts, of F1 by TP/(TP + FP + FN), of which it is a function that grows, of balanced accuracy by both
+    /// of its rates, which share α. Each row counts as 1/φ. `None` where it has no value, or with an α outside of (0, 1).
+    #[must_use]
+    pub fn bounds(self, counts: &Confusion, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
+        let share = |share: (u64, u64), alpha: f64| bounds::share(share, design_effect, alpha);
+        match self {
+            Self::Rate(rate) => share(rate.counts(counts), alpha),
+            Self::F1 => {
+                let (lower, upper) = share((counts.tp, counts.selected().checked_add(counts.fn_)?), alpha)?;
+                let transformed = |j: f64| 2.0 * j / (1.0 + j);
+                Some((transformed(lower), transformed(upper)))
+            }
+            Self::BalancedAccuracy => {
+                let of = |rate: Rate| share(rate.counts(counts), alpha / 2.0);
+                let ((a, b), (c, d)) = (of(Rate::Tpr)?, of(Rate::Specificity)?);
+                Some((f64::midpoint(a, c), f64::midpoint(b, d)))
             }
         }
     }

@@ -225,11 +225,18 @@ impl ErrorMetric {
         }
     }
 
+    /// Why it has no interval; `None` of what has one.
+    #[must_use]
+    pub fn unbounded(self) -> Option<&'static str> {
+        let is_mean = matches!(self, Self::Mae | Self::MeanError);
+        (!is_mean).then_some("the spread of what it is the mean of is not counted: write `mae` or `mean_error`")
+    }
+
     /// The interval of a mean of errors that misses with a probability of α: the mean and normal quantiles of its standard error, each pair
     /// counting as 1/φ. It is asymptotic: errors have no largest value. `None` of other metrics, without pairs, or with an α outside of (0, 1).
     #[must_use]
     pub fn interval(self, errors: &Errors, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
-        if !matches!(self, Self::Mae | Self::MeanError) {
+        if self.unbounded().is_some() {
             return None;
         }
         let mean = self.value(errors)?.value();

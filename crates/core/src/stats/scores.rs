@@ -2,6 +2,8 @@
 //! error. A cell between two grid points leaves its scores open, so each metric is an interval that contains the value of the
 //! raw rows; it has no width where every score is a grid point.
 
+mod certain;
+
 use super::bins::Bin;
 use super::grid::Grid;
 use super::real::{real, total};
@@ -65,6 +67,12 @@ struct Cell {
     positives: u64,
 }
 
+/// −ln of the probability that a score gives to a label.
+fn loss(score: f64, label: bool) -> f64 {
+    let score = score.clamp(EPSILON, 1.0 - EPSILON);
+    if label { -score.ln() } else { -(-score).ln_1p() }
+}
+
 impl ScoreCells<'_> {
     /// Labelled scores.
     fn n(&self) -> Option<u64> {
@@ -87,17 +95,25 @@ impl ScoreCells<'_> {
     fn mean_loss(&self, of: impl Fn(f64, bool) -> f64) -> Result<Interval, NoScore> {
         let n = real(self.n().ok_or(NoScore::Empty)?);
         let (mut lower, mut upper) = (0.0, 0.0);
+        self.each_loss(of, |count, least, most| {
+            lower += count * least;
+            upper += count * most;
+        })?;
+        Ok(Interval { lower: lower / n, upper: upper / n })
+    }
+
+    /// The rows of each cell and label, with the least and the largest loss that each of them may have.
+    fn each_loss(&self, of: impl Fn(f64, bool) -> f64, mut take: impl FnMut(f64, f64, f64)) -> Result<(), NoScore> {
         for cell in self.cells() {
             let Cell { from, to, negatives, positives } = cell?;
             for (count, label) in [(negatives, false), (positives, true)] {
                 if count > 0 {
                     let (a, b) = (of(from, label), of(to, label));
-                    lower += real(count) * a.min(b);
-                    upper += real(count) * a.max(b);
+                    take(real(count), a.min(b), a.max(b));
                 }
             }
         }
-        Ok(Interval { lower: lower / n, upper: upper / n })
+        Ok(())
     }
 
     /// The mean of −ln of the probability that the score gives to the label (scikit-learn's `log_loss`), 0 or more.
@@ -105,10 +121,7 @@ impl ScoreCells<'_> {
     /// # Errors
     /// No labelled score, or one that is no probability.
     pub fn log_loss(&self) -> Result<Interval, NoScore> {
-        self.mean_loss(|score, label| {
-            let score = score.clamp(EPSILON, 1.0 - EPSILON);
-            if label { -score.ln() } else { -(-score).ln_1p() }
-        })
+        self.mean_loss(loss)
     }
 
     /// The mean squared difference of score and label (Brier 1950; scikit-learn's `brier_score_loss`), in [0, 1].
@@ -154,15 +167,15 @@ mod tests {
     use super::*;
 
     /// Score and label of rows.
-    type Rows = Vec<(f64, bool)>;
+    pub(super) type Rows = Vec<(f64, bool)>;
 
-    fn counted(grid: &Grid, rows: &[(f64, bool)]) -> [Vec<u64>; 2] {
+    pub(super) fn counted(grid: &Grid, rows: &[(f64, bool)]) -> [Vec<u64>; 2] {
         let mut cells = [vec![0; grid.cells()], vec![0; grid.cells()]];
         rows.iter().for_each(|(score, label)| cells[usize::from(*label)][grid.locate(*score)] += 1);
         cells
     }
 
-    fn score_cells<'c>(grid: &'c Grid, [negatives, positives]: &'c [Vec<u64>; 2]) -> ScoreCells<'c> {
+    pub(super) fn score_cells<'c>(grid: &'c Grid, [negatives, positives]: &'c [Vec<u64>; 2]) -> ScoreCells<'c> {
         ScoreCells { points: grid.points(), negatives, positives }
     }
 
@@ -201,12 +214,12 @@ mod tests {
         found.is_ok_and(|found| found.lower <= raw + 1e-12 && raw <= found.upper + 1e-12)
     }
 
-    fn rows(most: usize) -> impl Strategy<Value = Rows> {
+    pub(super) fn rows(most: usize) -> impl Strategy<Value = Rows> {
         let score = prop_oneof![0.0..=1.0_f64, (0_u8..=10).prop_map(|tenths| f64::from(tenths) / 10.0)];
         vec((score, any::<bool>()), 1..most)
     }
 
-    fn reference_grid(reference: &[(f64, bool)], points: Option<usize>) -> (Grid, Vec<(f64, bool)>) {
+    pub(super) fn reference_grid(reference: &[(f64, bool)], points: Option<usize>) -> (Grid, Vec<(f64, bool)>) {
         let sorted = grid::sorted(&reference.iter().map(|(score, _)| *score).collect::<Vec<_>>());
         let edges = quantile_edges(&sorted, 10);
         let values: Vec<f64> = edges.iter().map(|edge| edge.0).collect();

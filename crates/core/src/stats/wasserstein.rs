@@ -1,7 +1,7 @@
 //! The Wasserstein-1 distance of two samples that are counted over the cells of a grid.
 
 use super::grid::Grid;
-use super::real::{length, total, wide};
+use super::real::{length, real, total, wide};
 use super::scores::Interval;
 
 /// ∫ |F − G| of the distribution functions of reference and window over the range of `points`, with values outside of it moved to its ends; in the feature's unit
@@ -18,12 +18,23 @@ pub fn wasserstein(points: &[f64], reference: &[u64], window: &[u64]) -> Option<
     if m == 0 || n == 0 || reference.len() != cells || window.len() != cells {
         return None;
     }
-    // Counts scaled to the common denominator n·m: (reference, window).
-    let scaled = |(r, w): (&u64, &u64)| (u128::from(*r) * u128::from(n), u128::from(*w) * u128::from(m));
-    let mut counts = reference.iter().zip(window).map(scaled);
-    let sum = |a: (u128, u128), b: (u128, u128)| (a.0 + b.0, a.1 + b.1);
+    let all = wide(u128::from(n) * u128::from(m));
+    // Both in 64 bits where these hold n·m: the same numbers, many times as fast.
+    let (lower, upper) = if n.checked_mul(m).is_some() {
+        areas(points, reference.iter().zip(window).map(|(r, w)| (r * n, w * m)), real)
+    } else {
+        let scaled = |(r, w): (&u64, &u64)| (u128::from(*r) * u128::from(n), u128::from(*w) * u128::from(m));
+        areas(points, reference.iter().zip(window).map(scaled), wide)
+    };
+    let found = Interval { lower: lower / all, upper: upper / all };
+    (found.lower.is_finite() && found.upper.is_finite()).then_some(found)
+}
+
+/// The least and the most of the area between both functions, of counts that are scaled to the common denominator n·m: (reference, window).
+fn areas<N: Count>(points: &[f64], mut counts: impl Iterator<Item = (N, N)>, real: impl Fn(N) -> f64) -> (f64, f64) {
+    let sum = |a: (N, N), b: (N, N)| (a.0 + b.0, a.1 + b.1);
     // Both functions at a point: everything below the first one counts as it.
-    let mut at = counts.by_ref().take(2).fold((0, 0), sum);
+    let mut at = counts.by_ref().take(2).fold((N::default(), N::default()), sum);
     let (mut lower, mut upper) = (0.0, 0.0);
     for ends in points.windows(2) {
         let [from, to] = ends else { continue };
@@ -31,15 +42,40 @@ pub fn wasserstein(points: &[f64], reference: &[u64], window: &[u64]) -> Option<
         let before_next = sum(at, open);
         let width = to - from;
         // The ranges of both functions lie apart by so much, or meet; and they are never further apart than the other ends.
-        let apart = at.1.saturating_sub(before_next.0).max(at.0.saturating_sub(before_next.1));
-        let furthest = before_next.0.abs_diff(at.1).max(before_next.1.abs_diff(at.0));
-        lower += width * wide(apart);
-        upper += width * wide(furthest);
+        let apart = at.1.beyond(before_next.0).max(at.0.beyond(before_next.1));
+        let furthest = before_next.0.apart(at.1).max(before_next.1.apart(at.0));
+        lower += width * real(apart);
+        upper += width * real(furthest);
         at = sum(before_next, atom);
     }
-    let all = wide(u128::from(n) * u128::from(m));
-    let found = Interval { lower: lower / all, upper: upper / all };
-    (found.lower.is_finite() && found.upper.is_finite()).then_some(found)
+    (lower, upper)
+}
+
+/// Whole numbers of some size.
+trait Count: Copy + Default + Ord + std::ops::Add<Output = Self> {
+    /// How far it lies above another one, or 0.
+    fn beyond(self, other: Self) -> Self;
+    fn apart(self, other: Self) -> Self;
+}
+
+impl Count for u64 {
+    fn beyond(self, other: Self) -> Self {
+        self.saturating_sub(other)
+    }
+
+    fn apart(self, other: Self) -> Self {
+        self.abs_diff(other)
+    }
+}
+
+impl Count for u128 {
+    fn beyond(self, other: Self) -> Self {
+        self.saturating_sub(other)
+    }
+
+    fn apart(self, other: Self) -> Self {
+        self.abs_diff(other)
+    }
 }
 
 /// The same where the grid has points (edges of bins) beyond a range: counts outside of it are moved to its ends, which are the cells

@@ -2,12 +2,11 @@
 
 use super::super::binning::DECILES;
 use super::super::certain;
-use super::super::counts::{Binned, TargetReference, WindowCounts};
+use super::super::counts::{Binned, WindowCounts};
 use super::super::limits::Limits;
 use super::super::result::Certain;
 use super::super::types::{Subject, Target};
 use crate::stats::bounds::{self, Parts};
-use crate::stats::ks;
 
 /// The least and the most that a distance over bins can be, but for a probability of α.
 pub(super) fn over_bins(parts: Parts, window: &dyn WindowCounts, binned: &Binned, alpha: f64) -> Option<(f64, f64)> {
@@ -18,8 +17,7 @@ pub(super) fn over_bins(parts: Parts, window: &dyn WindowCounts, binned: &Binned
 /// D as far as the cells tell, and the bands of both distribution functions, which share α.
 pub(super) fn of_ks(window: &dyn WindowCounts, target: Target, effect: f64, alpha: f64) -> Option<(f64, f64, f64)> {
     let c = window.distribution(target)?;
-    let TargetReference::Numeric { cells, .. } = c.reference else { return None };
-    let distance = ks::distance(cells, c.cells)?;
+    let distance = window.ks(target, &c)?;
     let band = |n: u64| bounds::band(bounds::size(n, effect), alpha / 2.0);
     Some((distance.d_lo, distance.d_hi, band(distance.n)? + band(distance.m)?))
 }

@@ -107,11 +107,11 @@ impl KsLcb {
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, design_effect: f64) -> Judged {
         let target = subject.target;
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
-        let TargetReference::Numeric { cells: reference, .. } = c.reference else {
+        let TargetReference::Numeric { .. } = c.reference else {
             let why = "a category has no KS distance: leave it out of ks_lcb";
             return Judged::insufficient(window.target(target), why);
         };
-        let distance = ks::distance(reference, c.cells);
+        let distance = window.ks(target, &c);
         let features = real(self.of.len() as u64 * window.comparisons());
         #[allow(clippy::cast_precision_loss, reason = "a slide is far below 2^53 ms")]
         let evaluations = (DAY_MS / window.slide() as f64).max(1.0);

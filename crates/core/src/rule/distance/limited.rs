@@ -21,7 +21,6 @@ use super::bound::{self, of_ks};
 use crate::codec::number::number;
 use crate::stats::bounds::Parts;
 use crate::stats::distance::{hellinger, jensen_shannon, largest_difference};
-use crate::stats::ks;
 use crate::stats::limit::Amount;
 use crate::stats::wasserstein::within_range;
 
@@ -137,7 +136,7 @@ impl Distance {
             Found { value: of(&binned.reference, &binned.window), evidence: vec![("method", method.into())] }
         };
         match &self.metric {
-            Metric::Ks => ks_distance(c),
+            Metric::Ks => ks_distance(window, target, c),
             Metric::Wasserstein => moved(window, target, c),
             Metric::JensenShannon(_) => on_bins(|r, w| jensen_shannon(r, w).map(Amount::Float)),
             Metric::Hellinger(_) => on_bins(|r, w| hellinger(r, w).map(Amount::Float)),
@@ -166,11 +165,8 @@ impl Distance {
     }
 }
 
-fn ks_distance(c: &Distribution<'_>) -> Found {
-    let distance = match c.reference {
-        TargetReference::Numeric { cells, .. } => ks::distance(cells, c.cells),
-        TargetReference::Categorical(_) => None,
-    };
+fn ks_distance(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
+    let distance = window.ks(target, c);
     Found {
         value: distance.as_ref().map(|d| d.exact().map_or(Amount::Float(d.d_lo), Amount::Exact)),
         evidence: vec![

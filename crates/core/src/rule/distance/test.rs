@@ -113,8 +113,8 @@ fn test_name(c: &Distribution<'_>) -> &'static str {
 /// The test of one target: KS where the reference is continuous, else chi-square on its bins.
 fn test(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Option<Tested> {
     let test = test_name(c);
-    if let TargetReference::Numeric { cells: reference, discrete: false } = c.reference {
-        let distance = ks::distance(reference, c.cells)?;
+    if matches!(c.reference, TargetReference::Numeric { discrete: false, .. }) {
+        let distance = window.ks(target, c)?;
         let (p, method) = ks::p_value(&distance);
         return Some(Tested {
             p: p.p,

@@ -1,11 +1,13 @@
-//! Gaps and ratios between segments of what is no proportion: errors of predicted numbers, balanced accuracy of several classes. They have no
-//! interval.
+//! Gaps and ratios between segments of what is no proportion: errors of predicted numbers, balanced accuracy of several classes. They show no
+//! interval; within a budget they have one.
 
 use serde_json::{Map, Value, json};
 
 use super::super::limits::Limits;
-use super::super::result::Judged;
+use super::super::result::{Certain, Judged};
 use super::super::types::Status;
+use super::certain::{self, SegmentBounds, Sides};
+use super::gaps::place;
 use super::listed::{MOST_LISTED, named_ends, small_reference, too_few};
 use crate::codec::number::number;
 use crate::stats::limit::Amount;
@@ -53,6 +55,25 @@ type Found<'w> = (Amount, &'w str, &'w str);
 impl Comparing<'_> {
     fn is_eligible(&self, segment: &SegmentAmount<'_>) -> bool {
         segment.n >= self.least.max(1) && segment.value.is_some()
+    }
+
+    /// Segments by name, with how many labelled predictions they rest on, their value, and where it lies at a level: those that are compared.
+    pub fn sides<'c>(
+        &self,
+        segments: impl Iterator<Item = (String, (u64, Option<Amount>), SegmentBounds<'c>)>,
+    ) -> Sides<'c> {
+        let eligible =
+            segments.filter(|(name, (n, value), _)| self.is_eligible(&SegmentAmount { name, n: *n, value: *value }));
+        let (names, each): (Vec<String>, Vec<SegmentBounds<'c>>) =
+            eligible.map(|(name, _, bounds)| (name, bounds)).unzip();
+        let base = place(names.iter().map(String::as_str), self.reference);
+        Sides { each, base, is_to_base: self.reference.is_some() }
+    }
+
+    /// Where the gap or the ratio lies at a level.
+    pub fn certain(&self, here: &Sides<'_>, there: Option<&Sides<'_>>, alpha: f64) -> Option<Certain> {
+        let of = if self.is_ratio { certain::ratio } else { certain::gap };
+        of(&self.limits, (here, there), alpha)
     }
 
     /// The gap or the ratio over eligible segments.

@@ -3,7 +3,9 @@
 use super::super::counts::WindowCounts;
 use super::super::definition::Definition;
 use super::super::names::PolicyNames;
-use super::amounts::{ComparedAmounts, SegmentAmount};
+use super::super::result::Certain;
+use super::amounts::{ComparedAmounts, Comparing, SegmentAmount};
+use super::certain::SegmentBounds;
 use crate::stats::limit::Amount;
 use crate::stats::multiclass::{ByClass as Counts, OneClass};
 use crate::stats::regression::{ErrorMetric, Errors};
@@ -68,6 +70,45 @@ pub(super) fn balanced(window: &dyn WindowCounts, by: usize) -> ComparedAmounts<
         reference: counts.reference.map(|each| each.iter().map(recall).collect()),
         unsegmented: counts.unsegmented,
     }
+}
+
+/// Where a gap or a ratio of a metric of errors lies at a level.
+pub(super) fn certain(
+    window: &dyn WindowCounts,
+    by: usize,
+    metric: ErrorMetric,
+    comparing: &Comparing<'_>,
+    alpha: f64,
+) -> Option<Certain> {
+    let (counts, effect) = (window.error_segments(by), window.design_effect(None));
+    let side = |each: &[(&str, Errors)]| {
+        let of = each.iter().map(|(name, errors)| {
+            let (name, errors) = ((*name).to_owned(), *errors);
+            let amount = (metric.samples(&errors), metric.value(&errors));
+            (name, amount, Box::new(move |alpha| metric.interval(&errors, effect, alpha)) as SegmentBounds<'_>)
+        });
+        comparing.sides(of)
+    };
+    comparing.certain(&side(&counts.each), counts.reference.as_deref().map(side).as_ref(), alpha)
+}
+
+/// The same of the balanced accuracy of several classes.
+pub(super) fn certain_balanced(
+    window: &dyn WindowCounts,
+    by: usize,
+    comparing: &Comparing<'_>,
+    alpha: f64,
+) -> Option<Certain> {
+    let (counts, effect) = (window.class_segments(by), window.design_effect(None));
+    let side = |each: &[(&str, Counts)]| {
+        let of = each.iter().map(|of| {
+            let (SegmentAmount { name, n, value }, counts) = (recall(of), of.1.clone());
+            let bounds: SegmentBounds<'_> = Box::new(move |alpha| counts.balanced_accuracy_bounds(effect, alpha));
+            (name.to_owned(), (n, value), bounds)
+        });
+        comparing.sides(of)
+    };
+    comparing.certain(&side(&counts.each), counts.reference.as_deref().map(side).as_ref(), alpha)
 }
 
 /// A segment's balanced accuracy by its counts of each class.

@@ -13,24 +13,27 @@ use crate::stats::quality::Metric;
 /// An interval.
 type Ends = (f64, f64);
 
+/// Where a segment's value lies at a level.
+pub(super) type SegmentBounds<'c> = Box<dyn Fn(f64) -> Option<Ends> + 'c>;
+
 /// The segments of one side that are compared, and the place among them of the one that the others are compared with.
-struct Sides<'c> {
-    each: Vec<&'c Confusion>,
-    base: Option<usize>,
-    is_to_base: bool,
+pub(super) struct Sides<'c> {
+    pub each: Vec<SegmentBounds<'c>>,
+    pub base: Option<usize>,
+    pub is_to_base: bool,
 }
 
 impl Sides<'_> {
-    /// The metric of each segment, all of them but for a probability of α.
+    /// Each segment's value, all of them but for a probability of α.
     #[allow(clippy::cast_precision_loss, reason = "segments are few")]
-    fn bounds(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Vec<Ends>> {
+    fn bounds(&self, alpha: f64) -> Option<Vec<Ends>> {
         let each = alpha / self.each.len().max(1) as f64;
-        self.each.iter().map(|counts| certain::metric(metric, counts, effect, each)).collect()
+        self.each.iter().map(|bounds| bounds(each)).collect()
     }
 
     /// The largest less the smallest, or the largest distance to the base.
-    fn gap(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Ends> {
-        let each = self.bounds(metric, effect, alpha)?;
+    pub fn gap(&self, alpha: f64) -> Option<Ends> {
+        let each = self.bounds(alpha)?;
         if !self.is_to_base {
             let largest = |of: fn(&Ends) -> f64| each.iter().map(of).reduce(f64::max);
             let smallest = |of: fn(&Ends) -> f64| each.iter().map(of).reduce(f64::min);
@@ -46,11 +49,11 @@ impl Sides<'_> {
     }
 
     /// The smallest over the largest, or each over the base.
-    fn ratios(&self, metric: Metric, effect: f64, alpha: f64) -> Option<Vec<Ends>> {
-        let each = self.bounds(metric, effect, alpha)?;
+    fn ratios(&self, alpha: f64) -> Option<Vec<Ends>> {
+        let each = self.bounds(alpha)?;
         let over = |(low, high): Ends, (from, to): Ends| {
             let upper = if from > 0.0 { high / from } else { f64::INFINITY };
-            (if to > 0.0 { low / to } else { 0.0 }, upper)
+            (if to > 0.0 { low.max(0.0) / to } else { 0.0 }, upper)
         };
         if !self.is_to_base {
             let end = |of: fn(&Ends) -> f64, pick: fn(f64, f64) -> f64| each.iter().map(of).reduce(pick);
@@ -65,29 +68,50 @@ impl Sides<'_> {
     }
 }
 
+/// A gap, or its change.
+pub(super) fn gap(limits: &Limits, (here, there): (&Sides<'_>, Option<&Sides<'_>>), alpha: f64) -> Option<Certain> {
+    compared(limits, alpha, |alpha| here.gap(alpha), |alpha| there?.gap(alpha))
+}
+
+/// A ratio, or its change; of ratios to a segment the one that blocks, if one does.
+pub(super) fn ratio(limits: &Limits, (here, there): (&Sides<'_>, Option<&Sides<'_>>), alpha: f64) -> Option<Certain> {
+    if !limits.is_change() {
+        return Certain::any(here.ratios(alpha)?.into_iter().map(|ends| certain::of(limits, ends)));
+    }
+    // Of several the change is that of the worst on either side: it has all of their ends.
+    let all = |ratios: Vec<Ends>| ratios.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    compared(limits, alpha, |alpha| all(here.ratios(alpha)?), |alpha| all(there?.ratios(alpha)?))
+}
+
+/// A metric of a segment by its counts.
+fn bounds_of(metric: Metric, counts: &Confusion, effect: f64) -> SegmentBounds<'_> {
+    Box::new(move |alpha| metric.bounds(counts, effect, alpha))
+}
+
 impl ComparedSegments<'_> {
     /// The eligible segments of the window.
     fn here(&self, metric: Metric, least: u64, reference: Option<&str>) -> Sides<'_> {
-        let eligible = metric.eligible(&self.confusions, least);
+        let (eligible, effect) = (metric.eligible(&self.confusions, least), self.effect_of_rows());
         let base = self.base(&eligible, reference).and_then(|at| eligible.binary_search(&at).ok());
-        let each = eligible.iter().filter_map(|at| self.confusions.get(*at)).collect();
-        Sides { each, base, is_to_base: reference.is_some() }
+        let each = eligible.iter().filter_map(|at| self.confusions.get(*at));
+        Sides {
+            each: each.map(|counts| bounds_of(metric, counts, effect)).collect(),
+            base,
+            is_to_base: reference.is_some(),
+        }
     }
 
     /// The eligible segments of what is compared with.
     fn there(&self, metric: Metric, least: u64, reference: Option<&str>) -> Option<Sides<'_>> {
-        let known = self.reference.as_ref()?;
+        let (known, effect) = (self.reference.as_ref()?, self.effect_of_rows());
         let each: Vec<(&str, &Confusion)> = known
             .iter()
             .filter(|(_, counts)| metric.is_eligible(counts, least))
             .map(|(name, counts)| (name.as_str(), counts))
             .collect();
         let base = place(each.iter().map(|(name, _)| *name), reference);
-        Some(Sides {
-            each: each.into_iter().map(|(_, counts)| counts).collect(),
-            base,
-            is_to_base: reference.is_some(),
-        })
+        let each = each.into_iter().map(|(_, counts)| bounds_of(metric, counts, effect)).collect();
+        Some(Sides { each, base, is_to_base: reference.is_some() })
     }
 
     /// A gap, or its change.
@@ -100,14 +124,11 @@ impl ComparedSegments<'_> {
         alpha: f64,
     ) -> Option<Certain> {
         let (here, there) = (self.here(metric, least, reference), self.there(metric, least, reference));
-        let effect = self.effect_of_rows();
-        let now = |alpha| here.gap(metric, effect, alpha);
-        compared(limits, alpha, now, |alpha| there.as_ref()?.gap(metric, effect, alpha))
+        gap(limits, (&here, there.as_ref()), alpha)
     }
 
     /// The larger of the gaps of two rates, or their mean, or its change.
     pub(super) fn certain_odds(&self, limits: &Limits, least: u64, is_mean: bool, alpha: f64) -> Option<Certain> {
-        let effect = self.effect_of_rows();
         let join = |one: Ends, other: Ends| {
             if is_mean {
                 (f64::midpoint(one.0, other.0), f64::midpoint(one.1, other.1))
@@ -119,14 +140,13 @@ impl ComparedSegments<'_> {
         let here = rates.map(|rate| self.here(rate, least, None));
         let there = rates.map(|rate| self.there(rate, least, None));
         // Both gaps share α.
-        let both = |[one, other]: [&Sides<'_>; 2], alpha: f64| {
-            Some(join(one.gap(rates[0], effect, alpha / 2.0)?, other.gap(rates[1], effect, alpha / 2.0)?))
-        };
+        let both =
+            |[one, other]: [&Sides<'_>; 2], alpha: f64| Some(join(one.gap(alpha / 2.0)?, other.gap(alpha / 2.0)?));
         let then = |alpha| both([there[0].as_ref()?, there[1].as_ref()?], alpha);
         compared(limits, alpha, |alpha| both([&here[0], &here[1]], alpha), then)
     }
 
-    /// A ratio, or its change; of ratios to a segment the one that blocks, if one does.
+    /// A ratio, or its change.
     pub(super) fn certain_ratio(
         &self,
         metric: Metric,
@@ -136,15 +156,7 @@ impl ComparedSegments<'_> {
         alpha: f64,
     ) -> Option<Certain> {
         let (here, there) = (self.here(metric, least, reference), self.there(metric, least, reference));
-        let effect = self.effect_of_rows();
-        if !limits.is_change() {
-            let each = here.ratios(metric, effect, alpha)?;
-            return Certain::any(each.into_iter().map(|ends| certain::of(limits, ends)));
-        }
-        // Of several the change is that of the worst on either side: it has all of their ends.
-        let all = |ratios: Vec<Ends>| ratios.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let now = |alpha| all(here.ratios(metric, effect, alpha)?);
-        compared(limits, alpha, now, |alpha| all(there.as_ref()?.ratios(metric, effect, alpha)?))
+        ratio(limits, (&here, there.as_ref()), alpha)
     }
 
     /// How far the true positive rate of any segment lies below its own in the snapshot.
@@ -153,7 +165,7 @@ impl ComparedSegments<'_> {
         let eligible = self.comparable(least, there);
         let each = alpha / (2.0 * eligible.len().max(1) as f64);
         let effect = self.effect_of_rows();
-        let tpr = |counts: &Confusion| certain::metric(Metric::Rate(Rate::Tpr), counts, effect, each);
+        let tpr = |counts: &Confusion| Metric::Rate(Rate::Tpr).bounds(counts, effect, each);
         let drops = eligible.iter().filter_map(|at| {
             let segment = self.each.get(*at)?;
             let ((low, high), (from, to)) = (tpr(&segment.confusion)?, tpr(&segment.reference?)?);

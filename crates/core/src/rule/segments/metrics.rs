@@ -178,9 +178,24 @@ fn compared(
 }
 
 impl ComparedMetric {
+    fn is_ratio(&self) -> bool {
+        self.definition.name == RATIO.name
+    }
+
+    /// What is no proportion.
+    fn comparing(&self) -> Comparing<'_> {
+        Comparing {
+            is_ratio: self.is_ratio(),
+            limits: self.limits,
+            reference: self.reference.as_deref(),
+            least: self.min_positives,
+            min_samples: self.min_samples,
+        }
+    }
+
     fn of_metric(&self, segments: &ComparedSegments<'_>, metric: Metric) -> Judged {
         let reference = self.reference.as_deref();
-        if self.definition.name == RATIO.name {
+        if self.is_ratio() {
             segments.ratio(metric, self.limits, self.min_positives, reference)
         } else {
             segments.gap(metric, self.limits, self.min_positives, reference)
@@ -214,23 +229,16 @@ impl Check for ComparedMetric {
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let is_ratio = self.definition.name == RATIO.name;
-        let comparing = || Comparing {
-            is_ratio,
-            limits: self.limits,
-            reference: self.reference.as_deref(),
-            least: self.min_positives,
-            min_samples: self.min_samples,
-        };
         match (&self.classes, self.of) {
             (_, Compared::Errors(name, metric)) => {
-                return vec![comparing().judge(&by_error::segments(window, self.by, name, metric))];
+                return vec![self.comparing().judge(&by_error::segments(window, self.by, name, metric))];
             }
             (Some(_), Compared::Metric(_, Metric::BalancedAccuracy)) => {
-                return vec![comparing().judge(&by_error::balanced(window, self.by))];
+                return vec![self.comparing().judge(&by_error::balanced(window, self.by))];
             }
             _ => {}
         }
+        let is_ratio = self.is_ratio();
         if let (Some(classes), Compared::Metric(name, metric)) = (&self.classes, self.of) {
             let counts = window.class_segments(self.by);
             return vec![classes.worst(is_ratio, |class| {
@@ -247,23 +255,30 @@ impl Check for ComparedMetric {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        match (&self.classes, self.of) {
-            (_, Compared::Errors(..)) | (Some(_), Compared::Metric(_, Metric::BalancedAccuracy)) => {
-                Some("what is no proportion has no bound by segment")
-            }
+        match self.of {
+            Compared::Errors(_, metric) => metric.unbounded(),
             _ => None,
         }
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let least = self.min_positives;
-        let Compared::Metric(_, metric) = self.of else {
-            let segments = ComparedSegments::new(window, self.by, false, 1.0);
-            return vec![segments.certain_odds(&self.limits, least, true, alpha)];
+        let metric = match (&self.classes, self.of) {
+            (_, Compared::Errors(_, metric)) => {
+                return vec![by_error::certain(window, self.by, metric, &self.comparing(), alpha)];
+            }
+            (Some(_), Compared::Metric(_, Metric::BalancedAccuracy)) => {
+                return vec![by_error::certain_balanced(window, self.by, &self.comparing(), alpha)];
+            }
+            (_, Compared::AverageOdds) => {
+                let segments = ComparedSegments::new(window, self.by, false, 1.0);
+                return vec![segments.certain_odds(&self.limits, least, true, alpha)];
+            }
+            (_, Compared::Metric(_, metric)) => metric,
         };
         let reference = self.reference.as_deref();
         let of = |segments: ComparedSegments<'_>, alpha: f64| {
-            if self.definition.name == RATIO.name {
+            if self.is_ratio() {
                 segments.certain_ratio(metric, &self.limits, least, reference, alpha)
             } else {
                 segments.certain_gap(metric, &self.limits, least, reference, alpha)

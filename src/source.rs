@@ -16,6 +16,7 @@ pub mod partitions;
 pub mod prometheus;
 pub mod schemas;
 pub mod table_lines;
+pub mod tables;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use glob::{MatchOptions, glob_with};
 
 use super::files::{ENDINGS, FileKind};
 use super::listing::entries;
+use super::tables::data_files;
 
 /// `*` matches within a name, and no hidden one.
 const MATCH: MatchOptions =
@@ -22,6 +23,8 @@ pub enum ManyError {
     NoMatch { name: String },
     #[error("{name} is no pattern: {cause}")]
     Pattern { name: String, cause: String },
+    #[error("the folder {name} cannot be read: {why}")]
+    Table { name: String, why: String },
     #[error("{name} is named twice: its events would count twice; name it once")]
     Twice { name: String },
 }
@@ -65,6 +68,11 @@ pub fn files<P: AsRef<Path>>(named: &[P]) -> Result<Vec<PathBuf>, ManyError> {
 /// The event files of a folder and its folders.
 fn folder(of: &Path, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
     let unreadable = |e: std::io::Error| ManyError::Read { name: of.display().to_string(), cause: e.to_string() };
+    let of_table = data_files(of).map_err(|why| ManyError::Table { name: of.display().to_string(), why })?;
+    if let Some(files) = of_table {
+        all.extend(files);
+        return Ok(());
+    }
     for path in entries(of).map_err(unreadable)? {
         if path.is_dir() {
             folder(&path, all)?;

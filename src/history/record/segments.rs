@@ -116,7 +116,7 @@ mod tests {
     use super::super::series::split;
     use super::super::tests::measured;
     use super::*;
-    use driftgate_core::judge::distributions::Distributions;
+    use driftgate_core::rule::distributions::Distributions;
 
     fn result(rule: &str, subject: &str, evidence: Vec<(&'static str, Value)>) -> RuleResult {
         RuleResult {
@@ -147,7 +147,7 @@ mod tests {
         let kept = of(&of_all, &Measured { muted: true, ..measured("drift/psi", "temp", 0.4) });
         let counted = Distributions {
             own: json!([]).into(),
-            by_segment: vec![("s38".to_owned(), bins.clone()), ("not kept".to_owned(), bins)],
+            by_segment: vec![("s38".to_owned(), bins.clone().into()), ("not kept".to_owned(), bins.into())],
         };
         let with_counted = of(&RuleResult { bins: Some(counted), ..of_all }, &measured("drift/psi", "temp", 0.4));
         let sizes: Vec<usize> = with_counted.iter().take(4).map(|of| of.bins.len()).collect();

@@ -1,11 +1,12 @@
 //! Folders of files of columns, as a data lake lays a table out: `part-0.parquet` and others, also in folders that name a partition
-//! (`country=DE`). Names that begin with `.` or `_` (`_SUCCESS`, `.part-0.crc`) are passed over, and so is what is no file of columns.
+//! (`country=DE`), and tables of Delta Lake, whose log names their files. Names that begin with `.` or `_` (`_SUCCESS`, `.part-0.crc`) are passed over, and so is what is no file of columns.
 
 use std::path::{Path, PathBuf};
 
 use super::ColumnFile;
 use super::error::{FileError, Format};
 use crate::source::listing::entries;
+use crate::source::tables::data_files;
 
 /// A folder holds no more files than this: all of them are open at a time.
 const MOST_FILES: usize = 500;
@@ -25,7 +26,15 @@ pub struct FolderFile {
 pub fn files(folder: &Path) -> Result<Vec<FolderFile>, FileError> {
     let wrong = |why: String| FileError::Folder { path: folder.display().to_string(), why };
     let mut all = Vec::new();
-    walk(folder, "", &mut all).map_err(|source| FileError::Open { path: folder.display().to_string(), source })?;
+    if let Some(files) = data_files(folder).map_err(wrong)? {
+        let named = |path: PathBuf| {
+            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+            FolderFile { path, name }
+        };
+        all = files.into_iter().map(named).collect();
+    } else {
+        walk(folder, "", &mut all).map_err(|source| FileError::Open { path: folder.display().to_string(), source })?;
+    }
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let format = |file: &FolderFile| Format::of(&file.name, &[]);
     let Some(first) = all.first() else {

@@ -55,7 +55,7 @@ test: setup-build ## run all tests against a Kafka broker: the one in DRIFTGATE_
 	@tests/support/test.sh
 
 soak: setup ## run the long fault tests as well
-	@tests/support/test.sh -- --include-ignored faults::
+	@tests/support/test.sh -- --include-ignored faults:: bounded_memory::
 
 simulation: setup-build ## run processes of a cluster against a model of the brokers, through every order of events within bounds, and random ones beyond
 	cargo test --release --locked -p driftgate-core --lib -- --include-ignored cluster::simulation shard::simulation

@@ -3,6 +3,8 @@
 //!
 //!     cargo bench --bench formats
 //!
+//! With DRIFTGATE_BENCH_WRITE=FOLDER the messages of JSON, Avro and Protobuf go there with their schemas, for `benches/decoders.sh`.
+//!
 //! The column `beside JSON` of docs/reference/formats.md is from here.
 
 #![allow(
@@ -202,6 +204,15 @@ fn logged(event: &Value, logged: &Logged) -> Vec<(String, Vec<u8>)> {
     }
 }
 
+/// Writes messages, each behind its length, and what they were written by, into the folder that `DRIFTGATE_BENCH_WRITE` names, if it names one.
+fn write(name: &str, messages: &[Vec<u8>], (schema, text): (&str, &str)) {
+    let Some(folder) = std::env::var_os("DRIFTGATE_BENCH_WRITE").map(std::path::PathBuf::from) else { return };
+    let framed = |message: &Vec<u8>| [&(message.len() as u32).to_be_bytes(), message.as_slice()].concat();
+    let all: Vec<u8> = messages.iter().flat_map(framed).collect();
+    std::fs::write(folder.join(format!("{name}.bin")), all).expect("the messages are written");
+    std::fs::write(folder.join(schema), text).expect("the schema is written");
+}
+
 fn formats(c: &mut Criterion) {
     // It gives categories their codes, as in a daemon.
     let pipeline = Pipeline::new(Arc::new(made::policy()), Setup::default(), 1);
@@ -210,14 +221,18 @@ fn formats(c: &mut Criterion) {
     group.throughput(Throughput::Elements(events.len() as u64));
     let json: Vec<Vec<u8>> = events.iter().map(|event| event.clone().into_bytes()).collect();
     alone(&mut group, "json", &pipeline, &Format::default(), &json);
+    write("json", &json, ("json.schema", ""));
     let framed: Vec<Vec<u8>> = json.iter().map(|event| [&[0, 0, 0, 0, 1], event.as_slice()].concat()).collect();
     alone(&mut group, "json_schema", &pipeline, &Format { wire: Wire::JsonSchema, ..Format::default() }, &framed);
     let (writer, avro) = made::as_avro(&events);
+    write("avro", &avro, ("schema.avsc", made::AVRO));
     alone(&mut group, "avro", &pipeline, &Format { wire: Wire::AvroOf(Arc::new(writer)), ..Format::default() }, &avro);
     let parsed: Vec<Value> = events.iter().map(|event| serde_json::from_str(event).expect("JSON")).collect();
     let definitions = Definitions::parse("schema.proto", wire::SCHEMA, |_| None).expect("a schema");
     let format = Format { wire: Wire::ProtobufOf(Arc::new(definitions)), ..Format::default() };
-    alone(&mut group, "protobuf", &pipeline, &format, &parsed.iter().map(wire::prediction).collect::<Vec<_>>());
+    let protobuf: Vec<Vec<u8>> = parsed.iter().map(wire::prediction).collect();
+    write("protobuf", &protobuf, ("schema.proto", wire::SCHEMA));
+    alone(&mut group, "protobuf", &pipeline, &format, &protobuf);
     let envelope = |event: &String| {
         format!(r#"{{"specversion":"1.0","id":"1","source":"a","type":"a","data":{event}}}"#).into_bytes()
     };

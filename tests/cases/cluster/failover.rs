@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::claims::Watch;
 use super::fleet::{Fleet, Guard, Mode, SESSION, Site};
@@ -58,10 +58,21 @@ impl Trio {
     }
 }
 
+/// Sends an event to a process, whatever it owns; the event.
+fn sent(fleet: &Fleet, i: usize, id: &str) -> String {
+    let event = json!({"prediction_id": id, "version": "n0", "ts": crate::kafka::now_ms(), "score": 0.5}).to_string();
+    let url = format!("{}/events/shop-p", fleet.members[i].url);
+    let answer = fleet.http.post(url).header("content-type", "application/json").body(event.clone()).send().unwrap();
+    assert_eq!(answer.status().as_u16(), 202, "{}", answer.text().unwrap());
+    event
+}
+
+/// A process that owns nothing takes events as well.
 #[test]
-fn after_sigterm_others_count_what_it_had_and_the_gate_goes_on() {
+fn after_sigterm_others_count_what_it_had_and_the_gate_and_events_over_http_go_on() {
     let trio = Trio::start("handover", brokers(), |_| {});
-    for _ in 0..3 {
+    let mut events: Vec<String> = (0..3).map(|i| sent(&trio.fleet, i, &format!("before-{i}"))).collect();
+    for turn in 0..3 {
         let owner = trio.owner(0);
         let slots = trio.slots_of(owner);
         let at = Instant::now();
@@ -78,10 +89,16 @@ fn after_sigterm_others_count_what_it_had_and_the_gate_goes_on() {
         assert_eq!(ended.0, Some(0));
         for i in (0..3).filter(|i| *i != owner) {
             wait_for("the gate to pass", || (gate(&trio.fleet, i)? == "pass").then_some(()));
+            events.push(sent(&trio.fleet, i, &format!("without-{owner}-{turn}-{i}")));
         }
         trio.fleet.start(owner);
         trio.fleet.wait_until_ready(owner);
     }
+    let site = &trio.fleet.site;
+    let mut there = oracle::read_committed(&site.brokers, &site.topic("shop-p"));
+    events.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(there, events);
 }
 
 /// A write goes to the owner by way of any process; a standby that knows no owner asks to come again.

@@ -128,8 +128,8 @@ impl Site {
         for (topic, kind) in TOPICS {
             let models = MODELS.iter().filter(|(_, p, l)| *p == topic || *l == topic);
             let models: Vec<&str> = models.map(|(model, ..)| *model).collect();
-            let _ =
-                writeln!(text, "- {{topic: \"{}\", kind: {kind}, models: [{}]}}", self.topic(topic), models.join(", "));
+            let (name, models) = (self.topic(topic), models.join(", "));
+            let _ = writeln!(text, "- {{topic: \"{name}\", kind: {kind}, models: [{models}], http: /events/{topic}}}");
         }
         let relayed = self.relayed.as_ref().filter(|(of, _)| of == name).map(|(_, address)| address);
         let (verdicts, signals) = (self.topic("verdicts"), self.topic("signals"));

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test oci-test mlserver-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test kube-test oci-test mlserver-test kserve-test release demo test soak simulation simulate fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,10 @@ oci-test: setup ## run the tests of attestations against two registries of OCI a
 mlserver-test: setup ## run the test of MLServer, which serves a model of scikit-learn on Kafka: its packages take half a gigabyte, once
 	@tests/support/mlserver.sh build .cache/mlserver
 	@DRIFTGATE_TEST_MLSERVER=$(CURDIR)/.cache/mlserver tests/support/test.sh --test main -- --include-ignored mlserver_served::
+
+kserve-test: setup ## run the test of KServe's Python server, whose requests and responses are logged as KServe's logger does: its packages take half a gigabyte, once
+	@tests/support/kserve.sh build .cache/kserve
+	@DRIFTGATE_TEST_KSERVE=$(CURDIR)/.cache/kserve tests/support/test.sh --test main -- --include-ignored kserve_served::
 
 demo: setup-build ## run the main job on the data in the repository, with the HTTP server; where `make build` was not run, from a binary that is built quickly, without optimisation
 	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \

@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --bench formats
 //!
-//! With DRIFTGATE_BENCH_WRITE=FOLDER the messages of JSON, Avro and Protobuf go there with their schemas, for `benches/decoders.sh`.
+//! With `DRIFTGATE_BENCH_WRITE=FOLDER` the messages of JSON, Avro and Protobuf go there with their schemas, for `benches/decoders.sh`.
 //!
 //! The column `beside JSON` of docs/reference/formats.md is from here.
 

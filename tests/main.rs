@@ -85,6 +85,8 @@ mod kafka;
 mod kpis;
 #[path = "cases/kserve.rs"]
 mod kserve;
+#[path = "cases/kserve_served.rs"]
+mod kserve_served;
 #[path = "cases/ledger_log.rs"]
 mod ledger_log;
 #[path = "cases/limits.rs"]
@@ -145,6 +147,8 @@ mod sagemaker_registry;
 mod schemas;
 #[path = "cases/secure.rs"]
 mod secure;
+#[path = "cases/served.rs"]
+mod served;
 #[path = "cases/service.rs"]
 mod service;
 #[path = "cases/small_pairs.rs"]

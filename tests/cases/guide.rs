@@ -6,7 +6,6 @@
 //! Addresses, ports, topics and groups are replaced by ones of the test's own.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::broker::brokers;
+use super::cluster::free_port;
 use super::support::Folder;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -271,10 +271,6 @@ impl Reader {
         let texts = logs.iter().filter_map(|path: &PathBuf| std::fs::read_to_string(path).ok());
         texts.map(|text| text.lines().rev().take(20).collect::<Vec<_>>().join("\n")).collect()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Stops all that a shell started, by the group it leads.

@@ -2,28 +2,13 @@
 //! of the same predictions as plain JSON says.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::broker::{Daemon, brokers, make_topic, read, topic, wait_for};
-use super::kafka::by_id;
+use super::broker::{Daemon, brokers, make_topic, topic, wait_for};
+use super::served::{self, Server};
 use super::support::Folder;
-
-const POLICY: &str = r"apiVersion: driftgate/v1
-model: shop
-baseline: {snapshot: train.csv}
-features: {numeric: [x, z]}
-score: {threshold: 0.5}
-min_samples: 20
-checks:
-  drift:
-    window: {size: 5s, slide: 5s, lateness: 2s}
-    rules:
-    - psi: {of: features, lt: 0.2}
-    - ks_p: {of: features, gte: 0.01}
-    - psi: {id: score, of: score, lt: 0.2}
-";
 
 /// So many requests, of two rows each, at a time.
 const REQUESTS: usize = 150;
@@ -36,18 +21,8 @@ fn support(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/mlserver").join(file)
 }
 
-/// A process that ends with the value.
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// `MLServer` with the model, on two topics; it has begun to read.
-fn serve(folder: &Folder, requests: &str, responses: &str) -> Served {
+fn serve(folder: &Folder, requests: &str, responses: &str) -> Server {
     std::fs::create_dir(folder.path("model")).unwrap();
     folder.write("model/model.py", std::fs::read_to_string(support("model.py")).unwrap());
     let model = json!({"name": "shop", "implementation": "model.Shop", "parameters": {"version": "7"}});
@@ -64,7 +39,7 @@ fn serve(folder: &Folder, requests: &str, responses: &str) -> Served {
         .stdout(Stdio::from(log.try_clone().unwrap()))
         .stderr(Stdio::from(log))
         .spawn();
-    let served = Served(served.unwrap());
+    let served = Server(served.unwrap());
     wait_for("MLServer to read its topic", || {
         let log = folder.read("mlserver.log");
         (log.contains("Reading messages from consumer") && log.contains("Loaded model 'shop'")).then_some(())
@@ -87,10 +62,7 @@ fn ask(folder: &Folder, requests: &str, responses: &str, from: &str) {
 #[ignore = "needs MLServer: make mlserver-test"]
 fn what_mlserver_says_on_kafka_gives_the_verdicts_of_plain_events() {
     let folder = Folder::new();
-    folder.write("policy.yaml", POLICY);
-    let rows =
-        (0..400).map(|i| format!("{},{},0.{i:03}\n", f64::from(i % 37) / 9.0 - 2.0, f64::from(i % 41) / 10.0 - 2.0));
-    folder.write("train.csv", rows.fold("x,z,score\n".to_owned(), |all, row| all + &row));
+    served::train(&folder);
     let verdicts = topic("mlserver-verdicts", 1);
     let [requests, responses] = ["input", "output"].map(|side| format!("{verdicts}-{side}"));
     [&requests, &responses].into_iter().for_each(|name| make_topic(name, 2, &[]));
@@ -113,17 +85,6 @@ fn what_mlserver_says_on_kafka_gives_the_verdicts_of_plain_events() {
     let joined = format!("driftgate_inferences_joined_total{{topic=\"{requests}\"}}");
     wait_for("all pairs", || (daemon.metric(&joined) == Some(2.0 * REQUESTS as f64)).then_some(()));
 
-    folder.driftgate("replay --policy policy.yaml --predictions plain.jsonl --verdicts replayed.jsonl").exits(0);
-    let replayed = by_id(folder.json_lines("replayed.jsonl"));
-    let judged =
-        |verdict: &Value| verdict["results"].as_array().is_some_and(|of| of.iter().any(|r| r["value"].is_number()));
-    assert!(replayed.values().any(judged), "no window with a value: {replayed:?}");
-    let found = wait_for("verdicts of the first batch", || {
-        let found = by_id(read(&verdicts));
-        found.values().any(judged).then_some(found)
-    });
-    for (id, verdict) in &found {
-        assert_eq!(replayed.get(id), Some(verdict), "{id}");
-    }
+    served::say_what_is_replayed(&folder, &verdicts);
     assert_eq!(daemon.stop(), Some(0));
 }

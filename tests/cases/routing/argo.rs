@@ -4,9 +4,10 @@ use std::ops::Deref;
 
 use serde_json::Value;
 
-use super::controllers::{Site, example_with, free_port, get};
+use super::controllers::{Site, example_with, get};
 use super::kubernetes::kubectl;
 use crate::broker::wait_for;
+use crate::cluster::free_port;
 
 /// The example for our users, with the daemon's address and seconds in place of minutes.
 fn example(model: &str, version: &str, url: &str) -> String {

@@ -41,11 +41,6 @@ impl Controller {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Says of each workload of a namespace that all pods it asks for are ready, as the controllers and nodes of a whole cluster would.
 struct Pods {
     is_over: Arc<AtomicBool>,

@@ -4,8 +4,9 @@ use std::ops::Deref;
 
 use serde_json::{Value, json};
 
-use super::controllers::{Site, example_with, free_port, get};
+use super::controllers::{Site, example_with, get};
 use crate::broker::wait_for;
+use crate::cluster::free_port;
 use crate::service::token;
 
 /// The example for our users, with the daemon's address, the shortest interval that Flagger knows, and a token that may report the end.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Events a second of driftgate's decoders beside those of Java's and Python's ecosystems, on one core: the same messages, in turns, in one run.
-# driftgate goes from the bytes to the slots of a batch, the others to their objects, of which somebody would have to take the values.
+# driftgate goes from the bytes to the slots of a batch, the others to their objects, of which they take the values of all features.
 #
 #     benches/decoders.sh [ROUNDS]        (3; needs a JDK, Maven and Python)
 set -euo pipefail
@@ -41,7 +41,7 @@ for _ in $(seq "$rounds"); do
 import json, sys
 estimates = json.load(open(sys.argv[1]))
 print(round(8192e9 / estimates["mean"]["point_estimate"]))' "${CARGO_TARGET_DIR:-target}/criterion/formats/$format/new/estimates.json")"
-    best "java $format" "$(taskset -c 0 java -cp "$cache/classes:$cache/jars/*" Decoders "${args[@]}")"
+    best "java $format" "$(taskset -c 0 java -cp "$cache/classes:$cache/jars/*" Decoders "${args[@]}" 2>/dev/null)"
     best "python $format" "$(taskset -c 0 "$cache/venv/bin/python" benches/decoders/decoders.py "${args[@]}")"
   done
 done

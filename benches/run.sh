@@ -3,7 +3,7 @@
 # into docs/benchmarks.md and six numbers into the README, between markers, the picture into benches/results.svg; with
 # DRIFTGATE_BENCH_ONLY they are only printed.
 #
-# DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,allocations,windows,growth,start   some parts only
+# DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,allocations,windows,growth,start,decoders   some parts only
 # DRIFTGATE_BENCH_ROUNDS=5        how often contenders take turns
 # DRIFTGATE_BENCH_ROWS=1000000    events of the data, which is made once
 # DRIFTGATE_BENCH_STREAM=100000000  events of the long stream
@@ -67,7 +67,9 @@ if wants kafka start && [ -z "${DRIFTGATE_BENCH_KAFKA:-}" ]; then
   export DRIFTGATE_BENCH_KAFKA DRIFTGATE_BENCH_KAFKA_VERSION DRIFTGATE_BENCH_KAFKA_STOP
 fi
 
-cargo bench --locked --bench comparison
+if wants kafka files agreement decode join checkpoint allocations windows growth start; then cargo bench --locked --bench comparison; fi
+# Readers of messages in other languages: printed, and in docs/reference/formats.md by hand.
+if wants decoders; then benches/decoders.sh; fi
 
 [ -z "$only" ] || exit 0
 cp "$out/results.svg" benches/results.svg

@@ -99,7 +99,13 @@ impl ConfigReader<'_> {
         let version = match (map.get("version"), map.get("fixed_version")) {
             (None, None) => Some(Version::Response),
             (Some(item), None) if is_body => item.convert("a JSON pointer", pointer).map(Version::Parameter),
-            (Some(item), None) => item.convert("a JSON pointer", version),
+            (Some(item), None) => match item.convert("a JSON pointer", version) {
+                Some(Version::Metadata(_) | Version::Annotation(_)) if settings.logged == Logged::SeldonLogger => item
+                    .fail(
+                        "events of Seldon's logger have no such attribute: write one that they have, such as /endpoint",
+                    ),
+                found => found,
+            },
             (None, Some(item)) => item.name("a version").map(|version| Version::Fixed(version.to_owned())),
             (Some(_), Some(item)) => item.fail("both `version` and `fixed_version`: keep one"),
         };

@@ -260,6 +260,10 @@ fn responses_in_a_topic_of_their_own_are_a_source_behind_the_listed_ones() {
     );
     says(&one("kind: labels, format: mlserver"), "requests and responses are predictions");
     says(&one("kind: labels, format: seldon, model: m, inference: {responses: c}"), "labels have no responses");
+    says(
+        &one("kind: predictions, format: seldon, inference: {version: /annotations/v}"),
+        "have no such attribute: write one that they have, such as /endpoint",
+    );
     let core1 =
         |kind: &str| match &read(&with(&one(&format!("kind: {kind}, format: seldon")))).unwrap().sources[0].format {
             SourceFormat::Kserve(settings) => settings.logged.clone(),

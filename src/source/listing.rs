@@ -16,3 +16,15 @@ pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     all.sort_unstable();
     Ok(all)
 }
+
+/// A folder with files of this content, each at its path below it.
+#[cfg(test)]
+pub(crate) fn made(names: &[&str], content: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    folder
+}

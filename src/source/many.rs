@@ -121,15 +121,10 @@ fn matching(pattern: &str, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::listing;
 
     fn made(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        folder
+        listing::made(names, "")
     }
 
     fn found(of: &tempfile::TempDir, named: &[&str]) -> Result<Vec<String>, String> {

@@ -100,15 +100,10 @@ mod delta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::listing;
 
     fn made(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "{}").unwrap();
-        }
-        folder
+        listing::made(names, "{}")
     }
 
     #[test]

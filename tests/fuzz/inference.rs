@@ -55,24 +55,27 @@ impl Target for SeldonMessages {
     }
 }
 
-/// A file of `SageMaker`'s ground truth.
-pub struct GroundTruth(Bench);
+/// A file of labels as a serving system logs them: `SageMaker`'s ground truth, Seldon's feedback.
+pub struct LoggedLabels {
+    bench: Bench,
+    logged: Logged,
+}
 
-impl GroundTruth {
-    pub fn new() -> Self {
+impl LoggedLabels {
+    pub fn new(logged: Logged) -> Self {
         let bench = Bench::new(POLICY);
         std::fs::create_dir_all(bench.path("2023/11/14/22")).unwrap();
-        Self(bench)
+        Self { bench, logged }
     }
 }
 
-impl Target for GroundTruth {
+impl Target for LoggedLabels {
     fn take(&self, input: &[u8]) -> bool {
-        let mut file = self.0.file("2023/11/14/22/l.jsonl", input);
-        file.options.kserve = Some(Arc::new(Settings { logged: Logged::GroundTruth, ..Settings::default() }));
+        let mut file = self.bench.file("2023/11/14/22/l.jsonl", input);
+        file.options.kserve = Some(Arc::new(Settings { logged: self.logged.clone(), ..Settings::default() }));
         // Without a label nothing of the file counts.
         let is_label = serde_json::from_slice::<Value>(input.split(|b| *b == b'\n').next().unwrap_or_default()).is_ok();
-        self.0.replay(self.0.file("p.jsonl", PREDICTION), file) && is_label
+        self.bench.replay(self.bench.file("p.jsonl", PREDICTION), file) && is_label
     }
 }
 

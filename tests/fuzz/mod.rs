@@ -123,7 +123,9 @@ targets! {
     events_oip: inference::Inference::new("p.jsonl", Logged::Oip { time: Some(vec!["parameters".into(), "time".into()]) });
     events_seldon: inference::SeldonMessages;
     events_sagemaker: inference::Inference::new("p.jsonl", Logged::SageMaker);
-    labels_ground_truth: inference::GroundTruth::new();
+    labels_ground_truth: inference::LoggedLabels::new(Logged::GroundTruth);
+    events_seldon_logger: inference::Inference::new("p.jsonl", Logged::SeldonLogger);
+    labels_seldon_feedback: inference::LoggedLabels::new(Logged::SeldonFeedback);
     events_databricks: inference::Inference::new("p.jsonl", Logged::Databricks);
     events_databricks_table: inference::Inference::new("p.parquet", Logged::Databricks);
     paths: inference::Paths::new();

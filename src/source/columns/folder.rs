@@ -83,15 +83,10 @@ pub fn same_columns(first: &ColumnFile, other: &ColumnFile) -> Result<(), FileEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::listing;
 
     fn made(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "x\n1\n").unwrap();
-        }
-        folder
+        listing::made(names, "x\n1\n")
     }
 
     fn names(folder: &Path) -> Result<Vec<String>, String> {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use driftgate_core::decode::decoder::Format;
 use driftgate_core::event::Limits;
 use driftgate_core::kserve::pairs::Pairs;
-use driftgate_core::kserve::{Halves, Logged, Settings};
+use driftgate_core::kserve::{Halves, Logged, Settings, Version};
 use driftgate_core::pipeline::batch::decode;
 
 use super::{BATCH, EVENTS, Feed};
@@ -42,6 +42,19 @@ fn kserve(is_response: bool, i: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// As Seldon Core 1's logger posts its messages.
+fn seldon_logger(is_response: bool, i: usize) -> Vec<u8> {
+    let (kind, data) = if is_response {
+        ("response", format!(r#"{{"names":["p"],"tensor":{{"shape":[1,1],"values":[0.{}]}}}}"#, 1 + i % 89))
+    } else {
+        ("request", format!(r#"{{"names":["x","c"],"ndarray":[[{}.5,"c{}"]]}}"#, i % 900, i % 40))
+    };
+    format!(
+        r#"{{"specversion":"1.0","id":"a","source":"a","type":"io.seldon.serving.inference.{kind}","time":"1970-01-01T00:10:00Z","requestid":"e{i:09}","endpoint":"1","data":{{"data":{data},"meta":{{}}}}}}"#
+    )
+    .into_bytes()
+}
+
 /// As the Protobuf messages of the protocol.
 fn seldon(is_response: bool, i: usize) -> Vec<u8> {
     let tensor = |name: &str, datatype: &str, contents: &[u8]| {
@@ -72,7 +85,13 @@ struct Source {
 
 impl Source {
     fn new(sides: [Logged; 2]) -> Self {
-        let settings = |logged| Settings { logged, most_bytes: usize::MAX, ..Settings::default() };
+        let settings = |logged| {
+            let version = match logged {
+                Logged::SeldonLogger => Version::Attribute("endpoint".to_owned()),
+                _ => Version::Response,
+            };
+            Settings { logged, version, most_bytes: usize::MAX, ..Settings::default() }
+        };
         let pairs = Mutex::new(Pairs::new(600_000, usize::MAX));
         Self { sides: sides.map(|side| Halves::new(settings(side), Limits::default())), pairs, rows: Vec::new() }
     }
@@ -99,10 +118,11 @@ impl Source {
 #[test]
 fn joining_and_decoding_requests_and_responses_allocates_nothing_once_all_was_seen() {
     let both = |logged: Logged| [logged.clone(), logged];
-    let cases: [([Logged; 2], Make); 4] = [
+    let cases: [([Logged; 2], Make); 5] = [
         (both(Logged::Oip { time: None }), oip),
         (both(Logged::Mlserver), oip),
         (both(Logged::Kserve), kserve),
+        (both(Logged::SeldonLogger), seldon_logger),
         ([false, true].map(|is_responses| Logged::Seldon { is_responses }), seldon),
     ];
     for (sides, make) in cases {

@@ -63,7 +63,7 @@ mod delta {
         let mut found: Vec<ScanFile> = Vec::new();
         for part in scan.scan_metadata(&engine).map_err(|e| wrong(&e))? {
             let part = part.map_err(|e| wrong(&e))?;
-            found = part.visit_scan_files(found, |all, file| all.push(file)).map_err(|e| wrong(&e))?;
+            found = part.visit_scan_files(found, Vec::push).map_err(|e| wrong(&e))?;
         }
         let files = found.iter().map(|file| Ok(folder.join(below(&root, &url, file)?)));
         let mut files = files.collect::<Result<Vec<PathBuf>, String>>()?;

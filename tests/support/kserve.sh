@@ -6,8 +6,9 @@ if [ $# -ne 2 ] || [ "$1" != build ]; then
   echo "usage: kserve.sh build DIR         half a gigabyte, once" >&2
   exit 2
 fi
-dir=$2
-[ ! -x "$dir/bin/uvicorn" ] || exit 0
-rm -rf "$dir"
-python3 -m venv "$dir"
-"$dir/bin/pip" install --quiet --disable-pip-version-check kserve==0.21.0 cloudevents==1.12.1
+die() { echo "kserve.sh: $*" >&2; exit 1; }
+
+packages=(kserve==0.21.0 cloudevents==1.12.1)
+# shellcheck source=tests/support/venv.sh
+source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
+make_venv "$2" "${packages[*]}" "${packages[*]}" "${packages[@]}"

@@ -6,8 +6,9 @@ if [ $# -ne 2 ] || [ "$1" != build ]; then
   echo "usage: mlserver.sh build DIR         half a gigabyte, once" >&2
   exit 2
 fi
-dir=$2
-[ ! -x "$dir/bin/mlserver" ] || exit 0
-rm -rf "$dir"
-python3 -m venv "$dir"
-"$dir/bin/pip" install --quiet --disable-pip-version-check mlserver==1.7.1 scikit-learn==1.9.1
+die() { echo "mlserver.sh: $*" >&2; exit 1; }
+
+packages=(mlserver==1.7.1 scikit-learn==1.9.1)
+# shellcheck source=tests/support/venv.sh
+source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
+make_venv "$2" "${packages[*]}" "${packages[*]}" "${packages[@]}"

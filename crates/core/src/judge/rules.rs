@@ -14,16 +14,12 @@ use crate::rule::versus::Versus;
 pub fn judge(window: &JudgedWindow<'_>) -> Vec<RuleResult> {
     let rules = &window.group.rules;
     let mut judged: Vec<Vec<Judged>> = rules.iter().map(|rule| judge_rule(window, rule)).collect();
-    let of_others: Vec<Option<Judged>> = rules
-        .iter()
-        .map(|rule| {
-            let (_, id) = rule.kind.of_rule()?;
-            let of = rules.iter().zip(&judged).find(|(other, _)| other.id == id);
-            Some(by_results(window, rule, of.map(|(other, results)| (other, results.as_slice()))))
-        })
-        .collect();
-    for (own, found) in judged.iter_mut().zip(of_others) {
-        if let Some(found) = found {
+    for (at, rule) in rules.iter().enumerate() {
+        // The other one is on features, and judged by nobody else's results.
+        let Some((_, id)) = rule.kind.of_rule() else { continue };
+        let of = rules.iter().zip(&judged).find(|(other, _)| other.id == id);
+        let found = by_results(window, rule, of.map(|(other, results)| (other, results.as_slice())));
+        if let Some(own) = judged.get_mut(at) {
             *own = vec![found];
         }
     }

@@ -3,6 +3,7 @@
 //! label was collected), or of the Kafka record. Source: the documentation of `SageMaker` Model Monitor, "Ingest Ground Truth labels".
 
 use super::inference::{Found, Inference};
+use super::rows;
 use super::tape::write_text;
 use crate::decode::{Reason, Reject};
 
@@ -50,9 +51,8 @@ pub(super) fn read(value: &[u8], record_ts: Option<i64>, into: &mut Inference) -
         .map_err(|why| Reject::new(Reason::NotInference, format!("the label of {id:?}: {why}")))?;
     let event = &mut into.event;
     event.clear();
-    event.extend_from_slice(b"{\"prediction_id\":");
-    write_text(&id, event);
-    event.extend_from_slice(format!(",\"ts\":{ts},\"label\":").as_bytes());
+    rows::begin(&id, (0, 1), ts, event);
+    event.extend_from_slice(b",\"label\":");
     event.extend_from_slice(label.as_bytes());
     event.extend_from_slice(b"}\n");
     into.id = id;

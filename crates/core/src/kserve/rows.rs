@@ -27,14 +27,7 @@ pub(super) fn write(
     }
     let version = if response.version.is_empty() { &request.version } else { &response.version };
     for (row, (features, outputs)) in lines(&request.rows).zip(lines(&response.rows)).enumerate() {
-        out.extend_from_slice(b"{\"prediction_id\":");
-        write_text(id, out);
-        if asked > 1 {
-            // The quote moves behind the number. Writing to memory does not fail.
-            out.pop();
-            let _ = write!(out, "/{row}\"");
-        }
-        let _ = write!(out, ",\"ts\":{}", request.ts);
+        begin(id, (row, asked), request.ts, out);
         if has_times(settings) {
             let _ = write!(out, ",\"latency_ms\":{}", response.ts.saturating_sub(request.ts));
         }
@@ -50,6 +43,18 @@ pub(super) fn write(
         out.extend_from_slice(b"}\n");
     }
     Ok(asked)
+}
+
+/// Begins the event of a row, of so many that have the id of a pair together: `id` of one, `id/0`, `id/1`, … of several.
+pub(super) fn begin(id: &str, (row, rows): (usize, usize), ts: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"prediction_id\":");
+    write_text(id, out);
+    if rows > 1 {
+        // The quote moves behind the number. Writing to memory does not fail.
+        out.pop();
+        let _ = write!(out, "/{row}\"");
+    }
+    let _ = write!(out, ",\"ts\":{ts}");
 }
 
 /// Lines without their ends: JSON on one line has no line feed in it.

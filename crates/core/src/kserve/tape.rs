@@ -42,6 +42,25 @@ pub struct Value<'t> {
     at: usize,
 }
 
+/// Values that stand behind each other.
+#[derive(Clone, Debug)]
+pub struct Elements<'t> {
+    of: Value<'t>,
+    /// The next one, and the first that is none of them.
+    at: usize,
+    behind: usize,
+}
+
+impl<'t> Iterator for Elements<'t> {
+    type Item = Value<'t>;
+
+    fn next(&mut self) -> Option<Value<'t>> {
+        let value = (self.at < self.behind).then(|| self.of.at(self.at))?;
+        self.at = value.node().behind as usize;
+        Some(value)
+    }
+}
+
 impl Tape {
     /// Reads a whole text, nested no deeper than `depth`.
     ///
@@ -155,16 +174,14 @@ impl<'t> Value<'t> {
     }
 
     /// The values of an array.
-    pub fn elements(&self) -> impl Iterator<Item = Self> + use<'t> {
-        let (of, node) = (*self, self.node());
-        let mut at = if node.kind == Kind::Array { of.at + 1 } else { usize::MAX };
-        std::iter::from_fn(move || {
-            (at < node.behind as usize).then(|| {
-                let value = of.at(at);
-                at = value.node().behind as usize;
-                value
-            })
-        })
+    pub fn elements(&self) -> Elements<'t> {
+        let at = if self.is_array() { self.at + 1 } else { usize::MAX };
+        Elements { of: *self, at, behind: self.node().behind as usize }
+    }
+
+    /// The value as the only one of a list.
+    pub fn alone(&self) -> Elements<'t> {
+        Elements { of: *self, at: self.at, behind: self.node().behind as usize }
     }
 
     /// The members of an object: a text that is the name, and the value.

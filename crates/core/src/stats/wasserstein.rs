@@ -1,5 +1,7 @@
 //! The Wasserstein-1 distance of two samples that are counted over the cells of a grid.
 
+use std::ops::{Add, Sub};
+
 use super::grid::Grid;
 use super::real::{length, real, total, wide};
 use super::scores::Interval;
@@ -31,7 +33,13 @@ pub fn wasserstein(points: &[f64], reference: &[u64], window: &[u64]) -> Option<
 }
 
 /// The least and the most of the area between both functions, of counts that are scaled to the common denominator n·m: (reference, window).
-fn areas<N: Count>(points: &[f64], mut counts: impl Iterator<Item = (N, N)>, real: impl Fn(N) -> f64) -> (f64, f64) {
+fn areas<N>(points: &[f64], mut counts: impl Iterator<Item = (N, N)>, real: impl Fn(N) -> f64) -> (f64, f64)
+where
+    N: Copy + Default + Ord + Add<Output = N> + Sub<Output = N>,
+{
+    // How far one lies above another, or 0.
+    let beyond = |one: N, other: N| one.max(other) - other;
+    let between = |one: N, other: N| one.max(other) - one.min(other);
     let sum = |a: (N, N), b: (N, N)| (a.0 + b.0, a.1 + b.1);
     // Both functions at a point: everything below the first one counts as it.
     let mut at = counts.by_ref().take(2).fold((N::default(), N::default()), sum);
@@ -42,40 +50,13 @@ fn areas<N: Count>(points: &[f64], mut counts: impl Iterator<Item = (N, N)>, rea
         let before_next = sum(at, open);
         let width = to - from;
         // The ranges of both functions lie apart by so much, or meet; and they are never further apart than the other ends.
-        let apart = at.1.beyond(before_next.0).max(at.0.beyond(before_next.1));
-        let furthest = before_next.0.apart(at.1).max(before_next.1.apart(at.0));
+        let apart = beyond(at.1, before_next.0).max(beyond(at.0, before_next.1));
+        let furthest = between(before_next.0, at.1).max(between(before_next.1, at.0));
         lower += width * real(apart);
         upper += width * real(furthest);
         at = sum(before_next, atom);
     }
     (lower, upper)
-}
-
-/// Whole numbers of some size.
-trait Count: Copy + Default + Ord + std::ops::Add<Output = Self> {
-    /// How far it lies above another one, or 0.
-    fn beyond(self, other: Self) -> Self;
-    fn apart(self, other: Self) -> Self;
-}
-
-impl Count for u64 {
-    fn beyond(self, other: Self) -> Self {
-        self.saturating_sub(other)
-    }
-
-    fn apart(self, other: Self) -> Self {
-        self.abs_diff(other)
-    }
-}
-
-impl Count for u128 {
-    fn beyond(self, other: Self) -> Self {
-        self.saturating_sub(other)
-    }
-
-    fn apart(self, other: Self) -> Self {
-        self.abs_diff(other)
-    }
 }
 
 /// The same where the grid has points (edges of bins) beyond a range: counts outside of it are moved to its ends, which are the cells

@@ -1,7 +1,7 @@
 //! The messages of Seldon Core 1: `{"data": {"names": […], "ndarray": [[…], …]}}`, or a `tensor` of a shape and values in place of `ndarray`. Each row
 //! has a value for each name. Source: the reference of its prediction API (`SeldonMessage`, `DefaultData`).
 
-use super::super::tape::Value;
+use super::super::tape::{Elements, Value};
 use super::members::{member, named, none, several};
 
 /// A message with its rows.
@@ -17,16 +17,10 @@ enum Rows<'t> {
     Flat { values: Value<'t>, rows: usize, width: usize },
 }
 
-/// A row: a list of values, or values of a list from this one on.
-#[derive(Clone, Copy)]
-pub(super) enum Row<'t> {
-    /// A list, or its only value.
-    List(Value<'t>),
-    Flat {
-        values: Value<'t>,
-        first: usize,
-        width: usize,
-    },
+/// A row: so many of these values, where there are as many.
+pub(super) struct Row<'t> {
+    from: Elements<'t>,
+    most: usize,
 }
 
 impl<'t> Message<'t> {
@@ -50,17 +44,25 @@ impl<'t> Message<'t> {
         Ok(Some(Self { names, rows }))
     }
 
-    pub fn each_row(&self, mut take: impl FnMut(Row<'t>) -> Result<(), String>) -> Result<(), String> {
+    pub fn each_row(&self, mut take: impl FnMut(&Row<'t>) -> Result<(), String>) -> Result<(), String> {
         match self.rows {
-            Rows::Lists(rows) => rows.elements().try_for_each(|row| take(Row::List(row))),
+            Rows::Lists(rows) => rows.elements().try_for_each(|row| {
+                let from = if row.is_array() { row.elements() } else { row.alone() };
+                take(&Row { from, most: usize::MAX })
+            }),
             Rows::Flat { values, rows, width } => {
-                (0..rows).try_for_each(|row| take(Row::Flat { values, first: row * width, width }))
+                let mut from = values.elements();
+                (0..rows).try_for_each(|_| {
+                    take(&Row { from: from.clone(), most: width })?;
+                    from.by_ref().take(width).for_each(drop);
+                    Ok(())
+                })
             }
         }
     }
 
     /// Writes the features of a row; `unnamed` are the names of values of a message that has none, as JSON.
-    pub fn features(&self, row: Row<'t>, unnamed: &[Vec<u8>], out: &mut Vec<u8>) -> Result<(), String> {
+    pub fn features(&self, row: &Row<'t>, unnamed: &[Vec<u8>], out: &mut Vec<u8>) -> Result<(), String> {
         out.push(b'{');
         let n = row.values().count();
         match self.names {
@@ -81,7 +83,7 @@ impl<'t> Message<'t> {
     }
 
     /// The value of a row that a pointer names, by its name or its number; the only one for none.
-    pub fn output(&self, row: Row<'t>, pointer: &[String]) -> Result<Value<'t>, String> {
+    pub fn output(&self, row: &Row<'t>, pointer: &[String]) -> Result<Value<'t>, String> {
         match pointer {
             [] => match row.values().count() {
                 1 => row.values().next().ok_or_else(|| none(pointer)),
@@ -98,17 +100,8 @@ impl<'t> Message<'t> {
 }
 
 impl<'t> Row<'t> {
-    fn values(self) -> impl Iterator<Item = Value<'t>> {
-        let (list, first, width) = match self {
-            Self::List(list) if list.is_array() => (Some(list), 0, usize::MAX),
-            Self::List(_) => (None, 0, 0),
-            Self::Flat { values, first, width } => (Some(values), first, width),
-        };
-        let only = match self {
-            Self::List(value) if !value.is_array() => Some(value),
-            _ => None,
-        };
-        list.into_iter().flat_map(|list| list.elements()).skip(first).take(width).chain(only)
+    fn values(&self) -> impl Iterator<Item = Value<'t>> + use<'t> {
+        self.from.clone().take(self.most)
     }
 }
 

@@ -5,13 +5,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::ffi::CString;
-use std::io::Write as _;
 
 use super::super::body::Bodies;
 use super::super::inference::{Found, Inference};
 use super::super::pairs::Side;
+use super::super::rows;
 use super::super::settings::{Settings, Version};
 use super::super::tape::{Tape, Value, write_text};
 use crate::decode::cloudevents::{Envelope, Headers};
@@ -129,11 +128,11 @@ impl CoreEvents {
             return labels(body.member("truth"), ts, model, into);
         };
         let version = match &self.version {
-            Version::Fixed(version) => Some(Cow::Borrowed(version.as_str())),
-            Version::Attribute(name) => attributes.get(name).map(Cow::Borrowed),
+            Version::Fixed(version) => Some(version.as_str()),
+            Version::Attribute(name) => attributes.get(name),
             _ => None,
         };
-        into.half(side).begin(ts, &version.unwrap_or_default(), model);
+        into.half(side).begin(ts, version.unwrap_or_default(), model);
         bodies.read(data, id, side, into.half(side))?;
         Ok(Found::Half(side))
     }
@@ -173,14 +172,7 @@ fn labels(truth: Option<Value<'_>>, ts: i64, model: &str, into: &mut Inference) 
     Bodies::values(truth, |value| values.push(value)).map_err(not)?;
     event.clear();
     for (row, value) in values.iter().enumerate() {
-        event.extend_from_slice(b"{\"prediction_id\":");
-        write_text(id, event);
-        if values.len() > 1 {
-            // The quote moves behind the number. Writing to memory does not fail.
-            event.pop();
-            let _ = write!(event, "/{row}\"");
-        }
-        let _ = write!(event, ",\"ts\":{ts}");
+        rows::begin(id, (row, values.len()), ts, event);
         if !model.is_empty() {
             event.extend_from_slice(b",\"model\":");
             write_text(model, event);

@@ -57,16 +57,12 @@ impl Comparing<'_> {
         segment.n >= self.least.max(1) && segment.value.is_some()
     }
 
-    /// Segments by name, with how many labelled predictions they rest on, their value, and where it lies at a level: those that are compared.
-    pub fn sides<'c>(
-        &self,
-        segments: impl Iterator<Item = (String, (u64, Option<Amount>), SegmentBounds<'c>)>,
-    ) -> Sides<'c> {
-        let eligible =
-            segments.filter(|(name, (n, value), _)| self.is_eligible(&SegmentAmount { name, n: *n, value: *value }));
-        let (names, each): (Vec<String>, Vec<SegmentBounds<'c>>) =
-            eligible.map(|(name, _, bounds)| (name, bounds)).unzip();
-        let base = place(names.iter().map(String::as_str), self.reference);
+    /// Of segments by name, each with where its value lies at a level, those that are compared.
+    pub fn sides<'c>(&self, segments: impl Iterator<Item = (SegmentAmount<'c>, SegmentBounds<'c>)>) -> Sides<'c> {
+        let eligible = segments.filter(|(segment, _)| self.is_eligible(segment));
+        let (names, each): (Vec<&str>, Vec<SegmentBounds<'c>>) =
+            eligible.map(|(segment, bounds)| (segment.name, bounds)).unzip();
+        let base = place(names.into_iter(), self.reference);
         Sides { each, base, is_to_base: self.reference.is_some() }
     }
 

@@ -1,6 +1,6 @@
 //! Gaps and ratios between segments of errors of predicted numbers, and of the balanced accuracy of several classes.
 
-use super::super::counts::WindowCounts;
+use super::super::counts::{SegmentsOf, WindowCounts};
 use super::super::definition::Definition;
 use super::super::names::PolicyNames;
 use super::super::result::Certain;
@@ -40,11 +40,7 @@ pub(super) fn segments<'w>(
     metric: ErrorMetric,
 ) -> ComparedAmounts<'w> {
     let counts = window.error_segments(by);
-    let of = |(name, errors): &(&'w str, Errors)| SegmentAmount {
-        name,
-        n: metric.samples(errors),
-        value: metric.value(errors),
-    };
+    let of = |of: &(&'w str, Errors)| amount(metric, of);
     let unit = if metric == ErrorMetric::Mape { "labels that are not 0" } else { "labelled predictions" };
     ComparedAmounts {
         subject: window.segmentation(by),
@@ -80,16 +76,9 @@ pub(super) fn certain(
     comparing: &Comparing<'_>,
     alpha: f64,
 ) -> Option<Certain> {
-    let (counts, effect) = (window.error_segments(by), window.design_effect(None));
-    let side = |each: &[(&str, Errors)]| {
-        let of = each.iter().map(|(name, errors)| {
-            let (name, errors) = ((*name).to_owned(), *errors);
-            let amount = (metric.samples(&errors), metric.value(&errors));
-            (name, amount, Box::new(move |alpha| metric.interval(&errors, effect, alpha)) as SegmentBounds<'_>)
-        });
-        comparing.sides(of)
-    };
-    comparing.certain(&side(&counts.each), counts.reference.as_deref().map(side).as_ref(), alpha)
+    let effect = window.design_effect(None);
+    let bounds = |errors: &Errors, alpha: f64| metric.interval(errors, effect, alpha);
+    certain_by(&window.error_segments(by), |of| amount(metric, of), &bounds, comparing, alpha)
 }
 
 /// The same of the balanced accuracy of several classes.
@@ -99,16 +88,29 @@ pub(super) fn certain_balanced(
     comparing: &Comparing<'_>,
     alpha: f64,
 ) -> Option<Certain> {
-    let (counts, effect) = (window.class_segments(by), window.design_effect(None));
-    let side = |each: &[(&str, Counts)]| {
-        let of = each.iter().map(|of| {
-            let (SegmentAmount { name, n, value }, counts) = (recall(of), of.1.clone());
-            let bounds: SegmentBounds<'_> = Box::new(move |alpha| counts.balanced_accuracy_bounds(effect, alpha));
-            (name.to_owned(), (n, value), bounds)
-        });
-        comparing.sides(of)
+    let effect = window.design_effect(None);
+    let bounds = |counts: &Counts, alpha: f64| counts.balanced_accuracy_bounds(effect, alpha);
+    certain_by(&window.class_segments(by), recall, &bounds, comparing, alpha)
+}
+
+/// The same of what each segment comes to, and where that lies at a level.
+fn certain_by<'c, T, B: Fn(&T, f64) -> Option<(f64, f64)>>(
+    counts: &'c SegmentsOf<'c, T>,
+    amount: impl Fn(&(&'c str, T)) -> SegmentAmount<'c>,
+    bounds: &'c B,
+    comparing: &Comparing<'_>,
+    alpha: f64,
+) -> Option<Certain> {
+    let side = |each: &'c [(&'c str, T)]| {
+        let of = |of: &'c (&'c str, T)| (amount(of), Box::new(move |alpha| bounds(&of.1, alpha)) as SegmentBounds<'c>);
+        comparing.sides(each.iter().map(of))
     };
     comparing.certain(&side(&counts.each), counts.reference.as_deref().map(side).as_ref(), alpha)
+}
+
+/// A segment's metric of its errors.
+fn amount<'n>(metric: ErrorMetric, (name, errors): &(&'n str, Errors)) -> SegmentAmount<'n> {
+    SegmentAmount { name, n: metric.samples(errors), value: metric.value(errors) }
 }
 
 /// A segment's balanced accuracy by its counts of each class.

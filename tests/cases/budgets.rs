@@ -62,9 +62,15 @@ const OF_CLASSES: [&str; 7] = [
     "recall: {class: very_late, gte: 0.8}",
     "gap: {of: balanced_accuracy, by: origin, lt: 0.05, min_positives: 5}",
 ];
-const OF_ERRORS: [&str; 6] = [
+const OF_ERRORS: [&str; 12] = [
     "mae: {lte: 13}",
     "mean_error: {between: [-3, 3]}",
+    "rmse: {lte: 20}",
+    "rmse: {id: change, max_increase: {relative: 0.02}}",
+    "mape: {lte: 1}",
+    "r2: {gte: 0.9}",
+    "gap: {of: rmse, by: origin, lt: 2}",
+    "gap: {of: r2, by: origin, max_increase: 0.01}",
     "gap: {of: mae, by: origin, lt: 2}",
     "gap: {of: mean_error, by: origin, lt: 6}",
     "ratio: {of: mae, by: origin, gte: 0.9}",
@@ -174,4 +180,54 @@ fn compare<'r>(plain: &'r Results, held: &'r Results) -> (BTreeMap<&'r str, u32>
         }
     }
     (kept, taken_back)
+}
+
+/// Of a policy with one rule on measurements the results by day.
+fn measured_by(rule: &str, measurements: &str) -> Vec<Value> {
+    let folder = Folder::new();
+    folder.write("measurements.jsonl", measurements);
+    folder.write("predictions.jsonl", "");
+    folder.write(
+        "policy.yaml",
+        format!(
+            "apiVersion: driftgate/v1\nmodel: m\nfeatures: {{}}\nlateness: 0s\nchecks:\n  g:\n    window: {{size: 1d, slide: 1d}}\n    rules:\n    - {rule}\n"
+        ),
+    );
+    folder.driftgate("replay --policy policy.yaml --predictions predictions.jsonl --measurements measurements.jsonl --verdicts v.jsonl").exits(0);
+    folder.json_lines("v.jsonl").into_iter().map(|verdict| verdict["results"][0].clone()).collect()
+}
+
+#[test]
+fn a_mean_of_measurements_blocks_where_their_spread_does_not_explain_it() {
+    // Two days of six measurements with weights; the costs of the second hardly differ.
+    let days = [[1.25, 0.5, 2.0, 0.75, 1.5, 0.8], [1.25, 1.2, 1.3, 1.25, 1.2, 1.3]];
+    let weights = [10, 20, 5, 10, 15, 40];
+    let measurements: String = (0_i64..)
+        .zip(days)
+        .flat_map(|(day, costs)| {
+            (0_i64..).zip(costs.into_iter().zip(weights)).map(move |(hour, (cost, n))| {
+                let ts = day * 86_400_000 + (hour + 1) * 3_600_000;
+                format!(
+                    "{{\"model\":\"m\",\"version\":\"1\",\"ts\":{ts},\"metric\":\"cost\",\"value\":{cost},\"n\":{n}}}\n"
+                )
+            })
+        })
+        .collect();
+    let one = |rule: &str| measured_by(rule, &measurements);
+    let found = one("measured: {of: cost, lt: 0.9, budget: 1/month}");
+    let statuses: Vec<&str> = found.iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["warn", "block"], "{found:?}");
+    assert_eq!(found[0]["reason"], "within_chance");
+    // scipy 1.17: m ± t.isf(1/60, 5)·√(6/5·Σw²(x − m)²)/Σw, by numpy.
+    let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-6;
+    assert!(close(&found[0]["value"], 0.945), "{found:?}");
+    assert!(
+        close(&found[0]["budget"]["lower"], 0.468_596_200_576)
+            && close(&found[0]["budget"]["upper"], 1.421_403_799_423),
+        "{found:?}"
+    );
+    let sums = one("measured: {of: cost, agg: sum, lt: 10, budget: 1/month}");
+    assert_eq!(sums[0]["status"], "warn", "94.5 ± 128: {sums:?}");
+    let plain = one("measured: {of: cost, lt: 0.9}");
+    assert!(plain.iter().all(|result| result["status"] == "block" && result.get("budget").is_none()), "{plain:?}");
 }

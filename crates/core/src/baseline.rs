@@ -13,6 +13,7 @@ mod kinds;
 mod numbers;
 mod outcomes;
 mod references;
+mod spreads;
 
 use std::collections::BTreeMap;
 
@@ -35,11 +36,12 @@ pub use calibrated::Calibrated;
 pub use classes::Classes;
 pub use columns::{Coded, SnapshotColumns};
 pub use kinds::KIND;
-use kinds::{KIND_1, KIND_2, KIND_3, KIND_4, KIND_5, KIND_6, KIND_7, KIND_8, KIND_9};
+use kinds::{KIND_1, KIND_2, KIND_3, KIND_4, KIND_5, KIND_6, KIND_7, KIND_8, KIND_9, KIND_10};
 pub use numbers::Regression;
 pub use outcomes::SegmentOutcomes;
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
+use spreads::Spreads;
 
 /// A version's reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +76,9 @@ pub struct Baseline {
     /// Of a policy that compares classes or errors between segments; a file with it is of format 10.
     #[serde(skip)]
     pub outcomes: Option<SegmentOutcomes>,
+    /// Whether its errors are kept with how far they spread, where a rule reads that; a file with it is of format 11.
+    #[serde(skip)]
+    pub spread: bool,
 }
 
 /// What format 5 keeps of a numeric reference.
@@ -84,6 +89,8 @@ type Format5 = (Baseline, Option<Decided>, Option<Vec<Option<f64>>>, Added, Vec<
 type Format6 = (Format5, Vec<Segmented>);
 /// A baseline of format 10, with outcomes by segment.
 type Format10 = (Format6, Option<numbers::Kept>, Option<Classes>, SegmentOutcomes);
+/// A baseline of format 11, with the spread of errors.
+type Format11 = (Format6, Option<numbers::Kept>, Option<SegmentOutcomes>, Spreads);
 
 /// A baseline as format 1 has it: still what the digest of a baseline is taken of where nothing is kept beside it, so that
 /// counts which were made against it stay comparable.
@@ -163,6 +170,11 @@ impl Baseline {
         let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_deref())).collect();
         let whole = Whole { numeric: &numeric, categorical: &categorical, score: score.as_ref() };
         let beside = Beside { segmented: segmented(policy, columns, &whole), ..Beside::new(policy, columns) };
+        let (mut regression, mut outcomes) = (Regression::new(policy, columns), SegmentOutcomes::new(policy, columns));
+        let spread = Spreads::are_asked_by(policy);
+        if !spread {
+            Spreads::forget(regression.as_mut(), outcomes.as_mut());
+        }
         Ok(Self {
             model: policy.model.clone(),
             version: version.to_owned(),
@@ -176,12 +188,13 @@ impl Baseline {
             segments,
             built_for,
             beside,
-            regression: Regression::new(policy, columns),
+            regression,
             classes: Classes::new(policy, columns),
             // Where rows of their own calibrate, whoever reads those puts it here.
             calibrated: (Calibrated::is_asked_by(policy) && policy.baseline.reference.is_none())
                 .then(|| Calibrated::new(None, columns)),
-            outcomes: SegmentOutcomes::new(policy, columns),
+            outcomes,
+            spread,
         })
     }
 
@@ -210,7 +223,7 @@ impl Baseline {
         segmented.get(segmented.binary_search_by_key(&by, |known| known.by).ok()?)
     }
 
-    /// The design effect of a rule: the one that is written, else what repeats in the snapshot, else 1.
+    /// The design effect of a rule: the one written, else what repeats in the snapshot, else 1.
     #[must_use]
     pub fn design_effect(&self, written: Option<f64>) -> f64 {
         written.or_else(|| Some(self.beside.unit.as_ref()?.1.design_effect())).unwrap_or(1.0)
@@ -228,12 +241,18 @@ impl Baseline {
             let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
             (self, decided, deviations, &self.beside.added, kept)
         };
-        if let Some(outcomes) = &self.outcomes {
-            let kept = self.regression.as_ref().map(Regression::kept);
-            let all = (format_5(self.beside.decided), (&self.beside.segmented, kept, &self.classes, outcomes));
-            return envelope::encode(KIND, &all);
+        let (regression, outcomes) = (self.regression.as_ref(), self.outcomes.as_ref());
+        if self.spread {
+            let spreads = Spreads::of(regression, outcomes);
+            let behind = (&self.beside.segmented, regression.map(Regression::kept), outcomes, spreads);
+            return envelope::encode(KIND, &(format_5(self.beside.decided), behind));
         }
-        if let Some(regression) = &self.regression {
+        if let Some(outcomes) = outcomes {
+            let kept = regression.map(Regression::kept);
+            let all = (format_5(self.beside.decided), (&self.beside.segmented, kept, &self.classes, outcomes));
+            return envelope::encode(KIND_10, &all);
+        }
+        if let Some(regression) = regression {
             let all = (format_5(self.beside.decided), &self.beside.segmented, regression.kept());
             return envelope::encode(KIND_7, &all);
         }
@@ -309,10 +328,16 @@ impl Baseline {
                 let (format_6, calibrated): (Format6, Calibrated) = envelope::decode(KIND_9, bytes)?;
                 Self { calibrated: Some(calibrated), ..Self::of_format_6(format_6) }
             }
-            _ => {
-                let (format_6, kept, classes, outcomes): Format10 = envelope::decode(KIND, bytes)?;
+            version if version == KIND_10.version => {
+                let (format_6, kept, classes, outcomes): Format10 = envelope::decode(KIND_10, bytes)?;
                 let regression = kept.map(Regression::of);
                 Self { regression, classes, outcomes: Some(outcomes), ..Self::of_format_6(format_6) }
+            }
+            _ => {
+                let (format_6, kept, mut outcomes, spreads): Format11 = envelope::decode(KIND, bytes)?;
+                let mut regression = kept.map(Regression::of);
+                spreads.put(regression.as_mut(), outcomes.as_mut());
+                Self { regression, outcomes, spread: true, ..Self::of_format_6(format_6) }
             }
         })
     }
@@ -327,6 +352,7 @@ impl Baseline {
             || !baseline.beside.serves(policy)
             || !Calibrated::serves(baseline.calibrated.as_ref(), policy)
             || baseline.outcomes.as_ref().map_or(&[][..], |known| &known.by) != SegmentOutcomes::asked_by(policy)
+            || baseline.spread != Spreads::are_asked_by(policy)
             || baseline.regression.is_some() != policy.is_regression()
             || baseline.classes.as_ref().map_or(&[][..], |known| &known.names) != policy.classes
         {
@@ -348,8 +374,8 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, EnvelopeError> {
-        let is_plain = self.regression.is_none() && self.classes.is_none() && self.calibrated.is_none();
-        let is_plain = is_plain && self.outcomes.is_none();
+        let is_added = self.regression.is_some() || self.classes.is_some();
+        let is_plain = !is_added && self.calibrated.is_none() && self.outcomes.is_none();
         if self.beside != Beside::default() || !is_plain {
             return Ok(hash::sha256_hex(&self.encode()?));
         }

@@ -54,7 +54,9 @@ pub(crate) mod real;
 pub mod regression;
 pub mod scores;
 pub mod sequential;
+pub(crate) mod sized;
 pub mod wasserstein;
+pub mod weighted;
 
 #[cfg(test)]
 mod golden;

@@ -3,7 +3,9 @@
 use crate::codec::envelope::Kind;
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 10 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 11 };
+/// Baselines without the spread of errors, as they are still written where no rule asks for it.
+pub(super) const KIND_10: Kind = Kind { tag: *b"BASE", version: 10 };
 /// Baselines without outcomes by segment, as they are still written where no rule asks for these.
 pub(super) const KIND_9: Kind = Kind { tag: *b"BASE", version: 9 };
 /// Baselines of classes, without a calibration.

@@ -58,6 +58,15 @@ impl SegmentOutcomes {
         let known = self.errors.get(self.by.binary_search(&by).ok()?)?.as_ref()?;
         Some(known.iter().map(|(name, errors)| (name.as_str(), *errors)).collect())
     }
+
+    /// The errors by segment of each segmentation of which they are known, in order.
+    pub(super) fn errors_by_segment(&self) -> impl Iterator<Item = &BTreeMap<String, Errors>> {
+        self.errors.iter().flatten()
+    }
+
+    pub(super) fn errors_by_segment_mut(&mut self) -> impl Iterator<Item = &mut BTreeMap<String, Errors>> {
+        self.errors.iter_mut().flatten()
+    }
 }
 
 fn class_segments(

@@ -121,3 +121,38 @@ fn a_baseline_without_them_is_written_as_before() {
     // What verdicts name stays the digest of the first format.
     assert_ne!(baseline.digest().unwrap(), hash::sha256_hex(&bytes));
 }
+
+#[test]
+fn the_spread_of_errors_is_kept_where_a_budget_needs_it() {
+    let policy = |rule: &str| {
+        let text = format!(
+            "apiVersion: driftgate/v1\nmodel: m\ntask: regression\nbaseline: {{snapshot: x.csv, columns: {{score: score, label: label}}}}\n\
+             features: {{}}\nsegments: [s]\nlabels: {{horizon: 1d}}\nchecks:\n  g:\n    window: {{size: 1h, slide: 1h}}\n    rules: [{rule}]\n"
+        );
+        crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let built = |policy: &Policy| {
+        let segments = Coded { names: vec!["a".to_owned(), "b".to_owned()], codes: vec![Some(0), Some(1), Some(0)] };
+        let columns = SnapshotColumns {
+            rows: 3,
+            score: Some(vec![1.0, 2.0, 3.0]),
+            numbers: Some(vec![1.5, 2.0, 5.0]),
+            segments: vec![Some(segments.into())],
+            ..SnapshotColumns::default()
+        };
+        Baseline::build(policy, "1", "x.csv", "00", &columns).unwrap()
+    };
+    for (rule, format) in [("rmse: {lte: 1", 7), ("gap: {of: r2, by: s, lt: 1", 10)] {
+        let (plain, within) = (policy(&format!("{rule}}}")), policy(&format!("{rule}, budget: 1/month}}")));
+        let (before, baseline) = (built(&plain), built(&within));
+        let bytes = baseline.encode().unwrap();
+        assert_eq!(envelope::version(KIND, &bytes), Ok(11), "{rule}");
+        assert_eq!(Baseline::decode(&bytes, &within).as_ref(), Ok(&baseline), "{rule}");
+        assert_eq!(Baseline::decode(&bytes, &plain), Err(BaselineError::OtherPolicy), "{rule}");
+        let bytes = before.encode().unwrap();
+        assert_eq!(envelope::version(KIND, &bytes), Ok(format), "as before there were budgets of it: {rule}");
+        assert_eq!(Baseline::decode(&bytes, &plain).as_ref(), Ok(&before), "{rule}");
+        assert_eq!(Baseline::decode(&bytes, &within), Err(BaselineError::OtherPolicy), "{rule}");
+        assert_ne!(baseline.digest().unwrap(), before.digest().unwrap());
+    }
+}

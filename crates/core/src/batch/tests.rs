@@ -68,7 +68,7 @@ fn policy(attribute: &str, traffic: &str, labels: bool) -> Arc<Policy> {
          features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlateness: 2m\nmin_samples: 3\nretire_after: 4d\n{}checks:\n\
          \x20 drift:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    traffic: {traffic}\n    rules:\n    - psi: {{of: features, lt: 0.3}}\n    - psi: {{id: by, of: [x, c], by: s, lt: 0.3}}\n    - ks: {{of: x, by: s, lt: 0.5, versus: previous}}\n\
          \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n    - selection_rate: {{lt: 0.6}}\n    - js: {{of: score, by: s, lt: 0.9}}\n{}\
-         \x20 cost:\n    window: {{size: 4m, slide: 2m}}\n    rules:\n    - measured: {{of: cost, lt: 1}}\n\
+         \x20 cost:\n    window: {{size: 4m, slide: 2m}}\n    rules:\n    - measured: {{of: cost, lt: 1, budget: 2/day}}\n\
          rollback: {{to: last_stable, triggers: [{{rule: serve/p95}}]}}\n",
         if labels { &labels_key } else { "" },
         if labels { fair } else { "" },

@@ -7,6 +7,7 @@ use super::rows::is_ignored;
 use super::source::Source;
 use super::{Counters, DecoderId, Intake, SourceId};
 use crate::event::MeasurementBatch;
+use crate::stats::weighted;
 use crate::window::watermark::is_late;
 
 impl Intake {
@@ -63,14 +64,18 @@ pub(super) fn count(
         let (ts, version, metric) = (batch.ts[row], batch.version[row], batch.metric[row] as usize);
         let Some(spec) = job.known(version).map(|k| &*k.spec) else { continue };
         for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
-            let (true, Ok(metric)) = (mask & (1 << g) != 0, reads.measured.binary_search(&metric)) else { continue };
+            let (true, Ok(at)) = (mask & (1 << g) != 0, reads.measured.binary_search(&metric)) else { continue };
             let pane = group.window.pane(ts);
             if group.window.end(pane) <= job.closed_to(g) {
                 counters.after_close += 1;
                 continue;
             }
-            if let Some(measured) = panes.open((version, spec), g, pane).and_then(|(tally, _)| tally.measured(metric)) {
-                measured.count(batch.value[row], batch.n[row]);
+            let Some((tally, _)) = panes.open((version, spec), g, pane) else { continue };
+            let (value, n) = (batch.value[row], batch.n[row]);
+            tally.measured(at).into_iter().for_each(|cell| cell.count(value, n));
+            let Some(first) = reads.weighted_at(metric) else { continue };
+            for (at, term) in weighted::terms(value, n) {
+                tally.measured(first + at).into_iter().for_each(|cell| cell.count(term, 1));
             }
         }
     }

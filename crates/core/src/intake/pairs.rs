@@ -7,7 +7,7 @@ use super::rows::Scratch;
 use crate::baseline::Baseline;
 use crate::event::{Flag, Ids, code};
 use crate::policy::{LabelAttribute, PaneOf, Target};
-use crate::stats::regression::{COUNTS, counts, terms};
+use crate::stats::regression::{COUNTS, Errors, counts, spread, terms};
 use crate::window::layout::{Layout, Reads};
 use crate::window::tally::{OpenTally, SegmentCounts};
 
@@ -181,7 +181,8 @@ impl Numbers {
     /// Adds its classes, or its error, to the lists of its segments; returns in how many segmentations it has none.
     fn by_segment(self, tally: &mut OpenTally, reads: &Reads, segments: &[u32]) -> u64 {
         let mut unsegmented = 0;
-        let error = if reads.by_error { counts(self.score, self.label) } else { [0; COUNTS] };
+        let error = reads.by_error.then(|| self.error_counts(reads.spread));
+        let error = error.as_ref().and_then(|error| error.get(..reads.error_counts()));
         for (at, by) in reads.segmentations.iter().enumerate() {
             let first = at * reads.lists();
             let Some(code) = segments.get(*by).copied().filter(|code| *code < code::SPECIAL) else {
@@ -189,7 +190,7 @@ impl Numbers {
                 tally.unsegmented.get_mut(first).into_iter().for_each(|n| *n += 1);
                 continue;
             };
-            if reads.by_error {
+            if let Some(error) = error {
                 for (list, some) in (first..).zip(error.chunks(SegmentCounts::LEN)) {
                     tally.segment(list, code).into_iter().for_each(|segment| segment.add(some));
                 }
@@ -207,6 +208,30 @@ impl Numbers {
             }
         }
         unsegmented
+    }
+
+    /// The counts that hold its error, and behind them those that hold the error's spread, if these are asked for.
+    fn error_counts(self, spread: bool) -> [u64; COUNTS + spread::COUNTS] {
+        let mut all = [0; COUNTS + spread::COUNTS];
+        let (own, behind) = all.split_at_mut(COUNTS);
+        own.copy_from_slice(&counts(self.score, self.label));
+        if spread {
+            behind.copy_from_slice(&spread::counts(Errors::spread_terms(self.score, self.label)));
+        }
+        all
+    }
+
+    /// Adds its error to the sums of errors, and to those of their spread.
+    fn add_error(self, tally: &mut OpenTally, reads: &Reads) {
+        for (term, at) in terms(self.score, self.label).into_iter().zip(reads.errors_at()..) {
+            if let (Some(term), Some(cell)) = (term, tally.measured(at)) {
+                cell.count(term, 1);
+            }
+        }
+        let Some(first) = reads.spread_at() else { return };
+        for (at, term) in Errors::spread_terms(self.score, self.label) {
+            tally.measured(first + at).into_iter().for_each(|cell| cell.count(term, 1));
+        }
     }
 
     /// Adds its label to the distribution of labels, its error to the sums, its classes to their matrix, and either to its segments; returns in how many
@@ -237,11 +262,7 @@ impl Numbers {
             }
         }
         if reads.numbers && self.has_both() {
-            for (term, at) in terms(self.score, self.label).into_iter().zip(reads.errors_at()..) {
-                if let (Some(term), Some(cell)) = (term, tally.measured(at)) {
-                    cell.count(term, 1);
-                }
-            }
+            self.add_error(tally, reads);
         }
         if self.has_both() { self.by_segment(tally, reads, segments) } else { 0 }
     }

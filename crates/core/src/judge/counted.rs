@@ -7,7 +7,6 @@ mod outcomes;
 mod reference;
 mod segmented;
 
-use aggregated::aggregated;
 pub use distances::Distances;
 
 use super::against::{Against, ReferenceCounts, confusion_of, two};
@@ -28,6 +27,7 @@ use crate::stats::calibration::Calibration;
 use crate::stats::ks;
 use crate::stats::multiclass::ByClass;
 use crate::stats::regression::Errors;
+use crate::stats::weighted::Weighted;
 use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
@@ -387,9 +387,11 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_> {
         let name = self.window.policy.measured.get(of).map_or("", String::as_str);
-        let at = self.window.reads.measured.binary_search(&of).ok();
-        let cell = at.and_then(|at| self.window.tally.measured.get(at)).copied().unwrap_or_default();
-        aggregated(name, &cell, aggregate)
+        aggregated::aggregated(name, &aggregated::measured(self.window.tally, self.window.reads, of), aggregate)
+    }
+
+    fn measured_spread(&self, of: usize) -> Option<Weighted> {
+        aggregated::spread(self.window.tally, self.window.reads, of)
     }
 }
 

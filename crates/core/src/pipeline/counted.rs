@@ -79,6 +79,9 @@ struct Kept<'p> {
     selection: Vec<&'p str>,
     kpis: Vec<&'p str>,
     measured: Vec<&'p str>,
+    /// Those whose spread is counted; left out as before it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    weighted: Vec<&'p str>,
     auc: bool,
     latency: bool,
     error: bool,
@@ -105,6 +108,9 @@ struct Kept<'p> {
     /// Whether errors are counted by segment; left out as before they were.
     #[serde(skip_serializing_if = "is_false")]
     by_error: bool,
+    /// Whether the spread of errors is counted; left out as before it was.
+    #[serde(skip_serializing_if = "is_false")]
+    spread: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
     /// Segmentations with what is counted by segment of each; left out as before there were such.
@@ -185,6 +191,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         classes,
         by_class,
         by_error,
+        spread,
         sums,
         by_segment,
         // Predictions are always counted.
@@ -193,6 +200,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         error,
         kpis,
         measured,
+        weighted,
         predictions,
         pairs,
         features,
@@ -224,6 +232,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         selection: unlabelled.filter_map(|(i, _)| segment(i)).collect(),
         kpis: named(&policy.kpis, &kpis),
         measured: named(&policy.measured, &measured),
+        weighted: named(&policy.measured, &weighted),
         auc,
         latency,
         error,
@@ -237,6 +246,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         classes: classes > 0,
         by_class,
         by_error,
+        spread,
         sums: sums.iter().filter_map(distribution).collect(),
         by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,

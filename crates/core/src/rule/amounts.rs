@@ -173,10 +173,6 @@ impl Check for Quantity {
         vec![Judged { subject: subject.to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     /// Of a volume the number that comes on average, where events come independently of each other.
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let Counted { now, then } = self.counted(window);

@@ -39,9 +39,6 @@ pub const BUDGET: Opt = Opt {
         certain, at the level that follows, and else warns with `within_chance`.",
 };
 
-/// Rules whose values have no bounds at any level; their `unbounded` says why.
-pub(super) const WITHOUT: [&str; 4] = ["rmse", "mape", "r2", "measured"];
-
 /// So many blocks of a rule in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {

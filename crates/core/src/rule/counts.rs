@@ -13,6 +13,7 @@ use crate::stats::ks;
 use crate::stats::multiclass::ByClass;
 use crate::stats::ratio::Ratio;
 use crate::stats::regression::Errors;
+use crate::stats::weighted::Weighted;
 
 /// One window of a version and a group, with the version's baseline.
 pub trait WindowCounts {
@@ -120,6 +121,9 @@ pub trait WindowCounts {
         None
     }
     fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_>;
+
+    /// How far they spread; for rules with `Read::MeasuredSpread`, `None` where it is not counted.
+    fn measured_spread(&self, of: usize) -> Option<Weighted>;
 }
 
 /// A numeric target's mean and ends, here and in the reference; `None` without values. A value beyond ±1e12 counts as that.

@@ -223,10 +223,6 @@ impl Check for Decided {
         vec![Judged { subject: "decision".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let (now, reference) = self.counts(window);
         let effect = window.design_effect(None);

@@ -115,6 +115,8 @@ pub enum Read {
     ScoreByLabel,
     /// Labelled predictions by the difference of score and label: `WindowCounts::numbers`.
     Errors,
+    /// How far these spread: counted where the rule has a budget, as that of measurements is.
+    Spread,
     /// Labelled predictions by predicted class and label, of so many classes: `WindowCounts::classes`.
     Classes(usize),
     /// Labelled predictions by decision and label, all segments together.
@@ -126,6 +128,7 @@ pub enum Read {
     Error,
     Kpi(usize),
     Measured(usize),
+    MeasuredSpread(usize),
     /// How many predictions there are, also where there are none.
     Volume,
 }
@@ -191,13 +194,12 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
     /// How often it would block without drift.
     fn simulation(&self) -> Simulation;
 
-    /// Why its values have no bounds at any level, for a `budget`; `None` where they have.
+    /// Why the values of a rule that is written so have no bounds at any level, for a `budget`; `None` where they have.
     fn unbounded(&self) -> Option<&'static str> {
-        Some("no bound of its value is known that holds at any level")
+        None
     }
 
-    /// Where the value of each subject lies but for a probability of `alpha`, in the order of `judge`, whose results are `judged`; `None` where that is
-    /// not known.
+    /// Where the value of each subject lies but for a probability of `alpha`, in the order of `judge`, whose results are `judged`, if that is known.
     fn certain(&self, window: &dyn WindowCounts, judged: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let _ = (window, judged, alpha);
         Vec::new()
@@ -333,6 +335,7 @@ impl RuleKind {
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
         let mut reads = self.check.reads();
+        reads.retain(|read| !matches!(read, Read::Spread | Read::MeasuredSpread(_)) || self.budget.is_some());
         reads.extend(self.by_segment().into_iter().map(|(by, target)| Read::BySegment(by, target)));
         reads
     }

@@ -141,10 +141,6 @@ impl Check for Psi {
         self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let of = |subject: &Subject<PsiLimit>| {
             let c = window.distribution(subject.target)?;
@@ -265,10 +261,6 @@ impl Check for KsP {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         self.judge_all(window)
-    }
-
-    fn unbounded(&self) -> Option<&'static str> {
-        None
     }
 
     fn certain(&self, window: &dyn WindowCounts, judged: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

@@ -103,10 +103,6 @@ impl Check for DriftedShare {
         Judged { subject: "features".to_owned(), status, value: share.map(Ratio::value), evidence, reason, bins: None }
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     /// So many of the subjects drifted for certain, and all of them may have.
     fn certain_of_results(&self, held: &[Judged]) -> Option<Certain> {
         let [k, n] = [Status::Block, Status::Insufficient]

@@ -194,12 +194,6 @@ impl Check for Estimated {
         vec![Judged { subject: subject.to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        (self.metric == Metric::Auc).then_some(
-            "an area that is expected is a quotient of pairs, of which no useful bound is known: write `of: accuracy`, or `auc`, which counts labels",
-        )
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let bound = |cells: Option<&[u64]>, alpha: f64| {

@@ -189,10 +189,6 @@ impl Check for KpiDrop {
         vec![Judged { subject, status, value: drop, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     /// Of what is compared in the window, and of its sums.
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);

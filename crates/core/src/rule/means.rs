@@ -165,10 +165,6 @@ impl Check for Mean {
         self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| certain_of(window, subject, alpha)).collect()
     }

@@ -10,7 +10,7 @@ use super::definition::{
     Values,
 };
 use super::options::bound;
-use super::result::{Judged, limit};
+use super::result::{Certain, Judged, limit};
 use super::types::{Aggregate, Bound, Side, Status};
 use crate::stats::limit::{Amount, Limit};
 
@@ -61,7 +61,9 @@ impl Check for MeasuredRule {
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Measured(self.of)]
+        let spread =
+            matches!(self.aggregate, Aggregate::Mean | Aggregate::Sum).then_some(Read::MeasuredSpread(self.of));
+        std::iter::once(Read::Measured(self.of)).chain(spread).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {
@@ -81,7 +83,21 @@ impl Check for MeasuredRule {
     }
 
     fn unbounded(&self) -> Option<&'static str> {
-        Some("what another system measured comes without its spread")
+        let is_end = matches!(self.aggregate, Aggregate::Max | Aggregate::Min);
+        is_end.then_some(
+            "the largest and the smallest of a window say nothing of the next one's: write `agg: mean` or `agg: sum`",
+        )
+    }
+
+    /// Of measurements that are independent of each other, how many there are being chance as well where they are added up.
+    fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
+        let MeasuredValue { value, n, .. } = window.measured(self.of, self.aggregate);
+        let ends = value.zip(window.measured_spread(self.of)).and_then(|(value, spread)| match self.aggregate {
+            Aggregate::Sum => spread.sum_bounds(value, alpha),
+            _ => spread.mean_bounds(value, n, alpha),
+        });
+        let breaks = |end: f64| !self.bound.side.passes(self.bound.limit.order(end));
+        vec![ends.map(|(lower, upper)| Certain { lower, upper, blocks: breaks(lower) && breaks(upper) })]
     }
 
     fn simulation(&self) -> Simulation {

@@ -248,10 +248,6 @@ impl Check for ClassRule {
         vec![Judged { subject: "prediction".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let counts = window.classes();
         let effect = window.design_effect(None);

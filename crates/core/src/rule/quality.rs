@@ -230,10 +230,6 @@ impl Check for ScoreRule {
         vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let now = |alpha| self.bounds_at(window, window.score_by_label()?, effect, alpha);

@@ -108,17 +108,11 @@ impl Definition {
         json!({"anyOf": [amount, map]})
     }
 
-    /// The keys that mean something for the rule; the others are told what is wrong with them.
-    fn documented_keys(&'static self) -> impl Iterator<Item = &'static str> {
-        let has_bounds = !budget::WITHOUT.contains(&self.name);
-        self.keys().into_iter().filter(move |key| *key != BUDGET.key || has_bounds)
-    }
-
     /// Each key of the rule: what is written, the default, and what it means.
     fn rows(&'static self) -> Vec<(&'static str, String, String, String)> {
         let required = || "required".to_owned();
         let mut rows = Vec::new();
-        for key in self.documented_keys() {
+        for key in self.keys() {
             let common = [BUDGET];
             let option = self.options.iter().chain(&common).find(|option| option.key == key);
             rows.push(match (key, option) {
@@ -178,7 +172,7 @@ impl Definition {
     #[must_use]
     pub fn schema(&'static self) -> Value {
         let mut properties = Map::new();
-        for key in self.documented_keys() {
+        for key in self.keys() {
             let common = [BUDGET];
             let option = self.options.iter().chain(&common).find(|option| option.key == key);
             let schema = match (key, option) {

@@ -102,7 +102,8 @@ impl Check for ErrorRule {
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Errors]
+        let spread = self.metric.reads_spread().then_some(Read::Spread);
+        std::iter::once(Read::Errors).chain(spread).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {
@@ -137,10 +138,6 @@ impl Check for ErrorRule {
         evidence.push(("reference_n", reference_n.into()));
         let value = compared.map(Amount::value);
         vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
-    }
-
-    fn unbounded(&self) -> Option<&'static str> {
-        self.metric.unbounded()
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

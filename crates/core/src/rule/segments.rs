@@ -151,10 +151,6 @@ impl Check for Gap {
         vec![segments.gap(rate.into(), self.limit, self.min_positives, None)]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let selection = self.measure == GapMeasure::Selection;
         let segments = ComparedSegments::new(window, self.by, selection, 1.0);
@@ -239,10 +235,6 @@ impl Check for DisparateImpact {
         vec![segments.ratio(Rate::Selection.into(), self.limit, self.min_positives, None)]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let segments = ComparedSegments::new(window, self.by, true, 1.0);
         vec![segments.certain_ratio(Rate::Selection.into(), &self.limit, self.min_positives, None, alpha)]
@@ -310,10 +302,6 @@ impl Check for TprGapLcb {
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
         vec![segments.gap_bound((Rate::Tpr, 1), self.lte, self.min_positives, self.reference.as_deref())]
-    }
-
-    fn unbounded(&self) -> Option<&'static str> {
-        None
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

@@ -115,10 +115,6 @@ impl Check for Latency {
         vec![Judged { subject: "latency_ms".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(None);
         let ends = quantile::bounds_at(window.latency().cells, self.quantile, effect, alpha);
@@ -207,10 +203,6 @@ impl Check for ErrorRate {
             ("invalid", counted.invalid.into()),
         ];
         vec![Judged { subject: "error".to_owned(), status, value, evidence, reason, bins: None }]
-    }
-
-    fn unbounded(&self) -> Option<&'static str> {
-        None
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

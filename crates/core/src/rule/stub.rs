@@ -7,6 +7,7 @@ use super::counts::{
 };
 use super::types::{Aggregate, Target};
 use crate::stats::ratio::Ratio;
+use crate::stats::weighted::Weighted;
 
 /// The grid of the feature: it has the first of these, as many as its cells are for.
 const POINTS: [f64; 4] = [10.0, 20.0, 30.0, 40.0];
@@ -149,5 +150,9 @@ impl WindowCounts for OneFeature {
 
     fn measured(&self, _: usize, _: Aggregate) -> MeasuredValue<'_> {
         MeasuredValue::default()
+    }
+
+    fn measured_spread(&self, _: usize) -> Option<Weighted> {
+        None
     }
 }

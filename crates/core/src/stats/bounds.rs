@@ -15,12 +15,12 @@ fn part(p: f64, q: f64) -> f64 {
 }
 
 /// The Kullback–Leibler divergence of two shares.
-fn divergence(p: f64, q: f64) -> f64 {
+pub(super) fn divergence(p: f64, q: f64) -> f64 {
     part(p, q) + part(1.0 - p, 1.0 - q)
 }
 
 /// Where a divergence that grows from `inside` to `outside` no longer holds: the end that is kept lies outside of it.
-fn crossing(mut inside: f64, mut outside: f64, holds: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn crossing(mut inside: f64, mut outside: f64, holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..STEPS {
         let middle = f64::midpoint(inside, outside);
         if holds(middle) { inside = middle } else { outside = middle }

@@ -6,21 +6,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds;
 use super::digits;
 use super::fixed::{FixedSum, MOST, SCALE, fixed};
 use super::limit::Amount;
-use super::proportion::normal_interval;
 use super::ratio::Ratio;
+
+mod certain;
+pub mod spread;
+
+use spread::{SQUARE, Spread};
 
 /// Sums that are kept.
 pub const TERMS: usize = 6;
 
 /// Counts that hold the sums among other counts: how many errors and how many labels other than 0 there are, then the digits of seven sums.
 pub const COUNTS: usize = 2 + 4 * AMOUNT + AMOUNT + 2 * SQUARE;
-/// Digits of 1e21 and of 1e29 billionths.
+/// Digits of 1e21 billionths.
 const AMOUNT: usize = 5;
-const SQUARE: usize = 7;
 
 /// Squares beyond this count as it: 1e9 of them have room.
 const MOST_SQUARE: f64 = 1e20;
@@ -28,9 +30,14 @@ const MOST_SQUARE: f64 = 1e20;
 /// A variance of labels below this is that of labels kept to the billionth which are all the same.
 const LEAST_VARIANCE: f64 = 1e-9;
 
-/// |e|, e, e², |e|/|label| of labels that are not 0, label, label².
+/// |e|, e, e², |e|/|label| of labels that are not 0, label, label²; and what tells how far these spread, where that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errors(pub [FixedSum; TERMS]);
+pub struct Errors {
+    pub sums: [FixedSum; TERMS],
+    /// Of windows without a budget, and in files, none.
+    #[serde(skip)]
+    pub spread: Spread,
+}
 
 /// What a labelled prediction adds to each sum; `None` where it adds nothing. Numbers beyond ±1e12 count as that. Both are finite, or the
 /// score is infinite.
@@ -68,9 +75,11 @@ pub fn counts(score: f64, label: f64) -> [u64; COUNTS] {
 const WIDTHS: [usize; 7] = [AMOUNT, AMOUNT, AMOUNT, AMOUNT, AMOUNT, SQUARE, SQUARE];
 
 impl Errors {
-    /// The sums that counts hold, those of [`counts`] added up one by one; none of fewer counts.
+    /// The sums that counts hold, those of [`counts`] added up one by one, and behind them those of [`spread::counts`] where they were counted; none of
+    /// fewer counts.
     #[must_use]
     pub fn of_counts(counts: &[u64]) -> Self {
+        let (counts, behind) = counts.split_at(counts.len().min(COUNTS));
         let [n, relatives, digits @ ..] = counts else { return Self::default() };
         let mut rest = digits;
         let [above, below, relative, label_above, label_below, square, label_square] = WIDTHS.map(|width| {
@@ -79,14 +88,23 @@ impl Errors {
             digits::read(own)
         });
         let of = |sum| FixedSum { n: *n, sum };
-        Self([
+        let sums = [
             of(above.wrapping_add(below)),
             of(above.wrapping_sub(below)),
             of(square),
             FixedSum { n: *relatives, sum: relative },
             of(label_above.wrapping_sub(label_below)),
             of(label_square),
-        ])
+        ];
+        let spread = if behind.len() < spread::COUNTS { Spread::default() } else { Spread::of_counts(*n, behind) };
+        Self { sums, spread }
+    }
+
+    /// What a labelled prediction adds to the sums of the spread: [`spread::terms`].
+    pub fn spread_terms(score: f64, label: f64) -> impl Iterator<Item = (usize, f64)> {
+        let [_, _, square, relative, label, label_square] = terms(score, label);
+        let of = |term: Option<f64>| term.unwrap_or(0.0);
+        spread::terms(of(square), relative, (of(label), of(label_square)))
     }
 
     /// The sums of rows with both a score and a label; NaN is missing.
@@ -102,77 +120,79 @@ impl Errors {
         if score.is_nan() || label.is_nan() {
             return;
         }
-        for (sum, term) in self.0.iter_mut().zip(terms(score, label)) {
+        for (sum, term) in self.sums.iter_mut().zip(terms(score, label)) {
             let Some(term) = term else { continue };
             *sum = FixedSum { n: sum.n + 1, sum: sum.sum.wrapping_add(fixed(term)) };
         }
+        self.spread.count(Self::spread_terms(score, label));
     }
 
     /// Labelled predictions with a score.
     #[must_use]
     pub fn n(&self) -> u64 {
-        let [absolute, ..] = self.0;
+        let [absolute, ..] = self.sums;
         absolute.n
     }
 
     /// Of these, labels of 0.
     #[must_use]
     pub fn zeros(&self) -> u64 {
-        let [absolute, _, _, relative, ..] = self.0;
+        let [absolute, _, _, relative, ..] = self.sums;
         absolute.n.saturating_sub(relative.n)
     }
 
     /// The mean absolute error.
     #[must_use]
     pub fn mae(&self) -> Option<Ratio> {
-        let [absolute, ..] = self.0;
+        let [absolute, ..] = self.sums;
         absolute.exact_mean()
     }
 
     /// The mean of prediction − label.
     #[must_use]
     pub fn mean_error(&self) -> Option<Ratio> {
-        let [_, error, ..] = self.0;
+        let [_, error, ..] = self.sums;
         error.exact_mean()
     }
 
     /// The mean of |prediction − label|/|label| over labels that are not 0, as a fraction.
     #[must_use]
     pub fn mape(&self) -> Option<Ratio> {
-        let [_, _, _, relative, ..] = self.0;
+        let [_, _, _, relative, ..] = self.sums;
         relative.exact_mean()
     }
 
     /// The root of the mean squared error.
     #[must_use]
     pub fn rmse(&self) -> Option<f64> {
-        let [_, _, square, ..] = self.0;
+        let [_, _, square, ..] = self.sums;
         square.exact_mean().map(|mean| mean.value().sqrt())
+    }
+
+    /// n²·10¹⁸ times the variance of the labels; `None` where all labels are the same, or there are none.
+    #[allow(clippy::cast_precision_loss, reason = "a quotient is a float, of exact integers where they fit")]
+    fn label_spread(&self) -> Option<f64> {
+        let [_, _, _, _, label, label_square] = self.sums;
+        let (n, scale) = (i128::from(label.n), i128::from(SCALE));
+        let exact = || {
+            let squares = n.checked_mul(label_square.sum)?.checked_mul(scale)?;
+            squares.checked_sub(label.sum.checked_mul(label.sum)?)
+        };
+        let spread = exact().map_or_else(
+            || n as f64 * label_square.sum as f64 * scale as f64 - label.sum as f64 * label.sum as f64,
+            |spread| spread as f64,
+        );
+        let unit = n as f64 * n as f64 * scale as f64 * scale as f64;
+        Some(spread).filter(|spread| n > 0 && spread / unit >= LEAST_VARIANCE)
     }
 
     /// 1 − Σe²/Σ(label − mean)²; `None` where all labels are the same.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "the quotient is a float, of exact integers where they fit")]
     pub fn r2(&self) -> Option<f64> {
-        let [_, _, square, _, label, label_square] = self.0;
-        if label.n == 0 {
-            return None;
-        }
-        let (n, scale) = (i128::from(label.n), i128::from(SCALE));
-        let exact = || {
-            let squares = n.checked_mul(label_square.sum)?.checked_mul(scale)?;
-            squares.checked_sub(label.sum.checked_mul(label.sum)?)
-        };
-        // n²·10¹⁸ times the variance of the labels.
-        let spread = exact().map_or_else(
-            || n as f64 * label_square.sum as f64 * scale as f64 - label.sum as f64 * label.sum as f64,
-            |spread| spread as f64,
-        );
-        let unit = scale as f64 * scale as f64;
-        if spread / (n as f64 * n as f64 * unit) < LEAST_VARIANCE {
-            return None;
-        }
-        let r2 = 1.0 - square.sum as f64 * scale as f64 * n as f64 / spread;
+        let [_, _, square, _, label, _] = self.sums;
+        let spread = self.label_spread()?;
+        let r2 = 1.0 - square.sum as f64 * SCALE as f64 * label.n as f64 / spread;
         Some(r2).filter(|r2| r2.is_finite())
     }
 }
@@ -223,26 +243,6 @@ impl ErrorMetric {
             Self::Mape => errors.n().saturating_sub(errors.zeros()),
             _ => errors.n(),
         }
-    }
-
-    /// Why it has no interval; `None` of what has one.
-    #[must_use]
-    pub fn unbounded(self) -> Option<&'static str> {
-        let is_mean = matches!(self, Self::Mae | Self::MeanError);
-        (!is_mean).then_some("the spread of what it is the mean of is not counted: write `mae` or `mean_error`")
-    }
-
-    /// The interval of a mean of errors that misses with a probability of α: the mean and normal quantiles of its standard error, each pair
-    /// counting as 1/φ. It is asymptotic: errors have no largest value. `None` of other metrics, without pairs, or with an α outside of (0, 1).
-    #[must_use]
-    pub fn interval(self, errors: &Errors, design_effect: f64, alpha: f64) -> Option<(f64, f64)> {
-        if self.unbounded().is_some() {
-            return None;
-        }
-        let mean = self.value(errors)?.value();
-        let [_, _, square, ..] = errors.0;
-        let spread = (square.exact_mean()?.value() - mean * mean).max(0.0).sqrt();
-        normal_interval(mean, spread, bounds::size(errors.n(), design_effect), alpha)
     }
 
     /// Whether a high value is good; `None` of the mean error, which is good at 0.
@@ -318,7 +318,7 @@ mod tests {
             for (score, label) in rows {
                 sums.iter_mut().zip(counts(score, label)).for_each(|(sum, n)| *sum += n);
             }
-            prop_assert_eq!(Errors::of_counts(&sums), Errors::of(&scores, &labels));
+            prop_assert_eq!(Errors::of_counts(&sums).sums, Errors::of(&scores, &labels).sums);
         }
 
         #[test]
@@ -329,8 +329,8 @@ mod tests {
             };
             let (whole, (first, rest)) = (of(&rows), rows.split_at(at.min(rows.len())));
             let (first, rest) = (of(first), of(rest));
-            let sums = first.0.iter().zip(rest.0).map(|(a, b)| FixedSum { n: a.n + b.n, sum: a.sum + b.sum });
-            prop_assert_eq!(whole.0.to_vec(), sums.collect::<Vec<_>>());
+            let sums = first.sums.iter().zip(rest.sums).map(|(a, b)| FixedSum { n: a.n + b.n, sum: a.sum + b.sum });
+            prop_assert_eq!(whole.sums.to_vec(), sums.collect::<Vec<_>>());
             let mut reversed = rows.clone();
             reversed.reverse();
             prop_assert_eq!(of(&reversed), whole);

@@ -5,7 +5,8 @@ use crate::baseline::Baseline;
 use crate::policy::{Group, Policy, Target, Traffic};
 use crate::rule::{Read, compared_by_segment};
 use crate::stats::quantile;
-use crate::stats::regression::COUNTS;
+use crate::stats::regression::{self, spread};
+use crate::stats::weighted;
 use crate::window::tally::SegmentCounts;
 
 /// What the rules of one group read.
@@ -28,6 +29,8 @@ pub struct Reads {
     /// Whether each segmentation has a list of segments for each class, or lists of what is summed of errors.
     pub by_class: bool,
     pub by_error: bool,
+    /// Whether what the spread of errors is computed from is summed beside them.
+    pub spread: bool,
     /// Targets whose values are counted by segment too, each behind the segmentation, in order.
     pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
@@ -43,6 +46,8 @@ pub struct Reads {
     pub kpis: Vec<usize>,
     /// Measured metrics as indexes into the policy's.
     pub measured: Vec<usize>,
+    /// Those of them of which it is summed how far they spread.
+    pub weighted: Vec<usize>,
     /// Whether any rule counts predictions (or features), and whether any counts joined pairs.
     pub predictions: bool,
     pub pairs: bool,
@@ -81,11 +86,13 @@ impl Reads {
                     Read::Decisions => reads.decisions = true,
                     Read::Latency(_) => reads.latency = true,
                     Read::Errors => reads.numbers = true,
+                    Read::Spread => reads.spread = true,
                     Read::Classes(classes) => reads.classes = classes,
                     Read::Error => reads.error = true,
                     Read::Volume => reads.volume = true,
                     Read::Kpi(of) => reads.kpis.push(of),
                     Read::Measured(of) => reads.measured.push(of),
+                    Read::MeasuredSpread(of) => reads.weighted.push(of),
                     // These are read of the snapshot, or were read above.
                     Read::Bins(_)
                     | Read::Deviations
@@ -105,6 +112,7 @@ impl Reads {
         reads.labelled = reads.segmentations.iter().map(by_pairs).collect();
         once(&mut reads.kpis);
         once(&mut reads.measured);
+        once(&mut reads.weighted);
         reads
     }
 
@@ -126,9 +134,15 @@ impl Reads {
     pub fn lists(&self) -> usize {
         match (self.by_class, self.by_error) {
             (true, _) => self.classes.max(1),
-            (_, true) => COUNTS.div_ceil(SegmentCounts::LEN),
+            (_, true) => self.error_counts().div_ceil(SegmentCounts::LEN),
             _ => 1,
         }
+    }
+
+    /// How many counts hold the sums of errors of a segment.
+    #[must_use]
+    pub fn error_counts(&self) -> usize {
+        regression::COUNTS + if self.spread { spread::COUNTS } else { 0 }
     }
 
     /// The segmentation of each list of segments, in the order of the lists.
@@ -159,6 +173,19 @@ impl Reads {
     #[must_use]
     pub fn errors_at(&self) -> usize {
         self.measured.len() + 2 * self.sums.len()
+    }
+
+    /// Where those of their spread stand behind them, if it is counted.
+    #[must_use]
+    pub fn spread_at(&self) -> Option<usize> {
+        self.spread.then(|| self.errors_at() + regression::TERMS)
+    }
+
+    /// Where the sums of the spread of a measured metric stand behind all others; `None` where they are not kept.
+    #[must_use]
+    pub fn weighted_at(&self, of: usize) -> Option<usize> {
+        let at = self.weighted.binary_search(&of).ok()?;
+        Some(self.errors_at() + regression::TERMS + spread::TERMS + at * weighted::TERMS)
     }
 
     /// The reads of all groups of a policy.

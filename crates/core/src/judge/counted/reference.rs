@@ -9,6 +9,7 @@ use crate::rule::counts::{Cells, Distribution, TargetReference};
 use crate::rule::types::Target;
 use crate::stats::fairness::Confusion;
 use crate::stats::regression::Errors;
+use crate::stats::regression::spread::Spread;
 use crate::window::layout::Layout;
 use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
@@ -107,7 +108,11 @@ impl CountedWindow<'_, '_> {
     pub(super) fn errors_of(&self, tally: &Tally) -> Option<Errors> {
         let reads = self.window.reads;
         let sum = |at: usize| tally.measured.get(at).map(MeasuredCell::fixed_sum).unwrap_or_default();
-        reads.numbers.then(|| Errors(std::array::from_fn(|term| sum(reads.errors_at() + term))))
+        let spread = |first: usize| Spread::of_cells(|at| sum(first + at));
+        reads.numbers.then(|| Errors {
+            sums: std::array::from_fn(|term| sum(reads.errors_at() + term)),
+            spread: reads.spread_at().map(spread).unwrap_or_default(),
+        })
     }
 
     /// The labels of pairs that are numbers, by the cells of the snapshot's labels.

@@ -8,7 +8,7 @@ use crate::stats::limit::Limit;
 fn of(measurements: &[(f64, u64)], aggregate: Aggregate, bound: Bound) -> (Status, Option<String>) {
     let mut cell = MeasuredCell::default();
     measurements.iter().for_each(|&(value, n)| cell.count(value, n));
-    judged(&aggregated("cost", &cell, aggregate), bound)
+    judged(&aggregated::aggregated("cost", &cell, aggregate), bound)
 }
 
 #[test]

@@ -78,10 +78,6 @@ impl Check for KsLcb {
         self.of.iter().map(|subject| self.judge_one(window, subject, effect)).collect()
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let effect = window.design_effect(self.design_effect);
         let of = |subject: &Subject<Limits>| {

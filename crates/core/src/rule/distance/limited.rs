@@ -242,10 +242,6 @@ impl Check for Distance {
         }
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         self.of.iter().map(|subject| self.certain_of(window, subject, alpha)).collect()
     }

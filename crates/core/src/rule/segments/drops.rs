@@ -77,10 +77,6 @@ impl Check for TprDrop {
         vec![ComparedSegments::new(window, self.by, false, 1.0).drop(self.max, self.min_positives)]
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
         let there = if self.lcb { 1 } else { self.min_positives };

@@ -117,10 +117,6 @@ impl Check for GapLcb {
         }
     }
 
-    fn unbounded(&self) -> Option<&'static str> {
-        None
-    }
-
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {
         let (limits, reference) = (Limits::at_most(self.lte), self.reference.as_deref());
         let of = |segments: ComparedSegments<'_>, alpha: f64| {

@@ -210,7 +210,10 @@ impl Check for ComparedMetric {
 
     fn reads(&self) -> Vec<Read> {
         match &self.classes {
-            _ if matches!(self.of, Compared::Errors(..)) => vec![Read::ErrorSegmentation(self.by)],
+            _ if let Compared::Errors(_, metric) = self.of => {
+                let spread = metric.reads_spread().then_some(Read::Spread);
+                std::iter::once(Read::ErrorSegmentation(self.by)).chain(spread).collect()
+            }
             Some(classes) => vec![Read::ClassSegmentation(self.by), Read::Classes(classes.names.len())],
             None => vec![Read::Segmentation(self.by)],
         }
@@ -252,13 +255,6 @@ impl Check for ComparedMetric {
             return vec![segments.average_odds(self.limits, self.min_positives)];
         };
         vec![self.of_metric(&segments.showing(name, metric), metric)]
-    }
-
-    fn unbounded(&self) -> Option<&'static str> {
-        match self.of {
-            Compared::Errors(_, metric) => metric.unbounded(),
-            _ => None,
-        }
     }
 
     fn certain(&self, window: &dyn WindowCounts, _: &[Judged], alpha: f64) -> Vec<Option<Certain>> {

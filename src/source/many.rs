@@ -1,13 +1,12 @@
 //! Files as people have them: a file, a folder of files, or a pattern, in a defined order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, glob_with};
 
 use super::files::{ENDINGS, FileKind};
-use super::listing::entries;
-use super::tables::data_files;
+use super::tables::{Unlisted, files_below, is_table};
 
 /// `*` matches within a name, and no hidden one.
 const MATCH: MatchOptions =
@@ -25,6 +24,10 @@ pub enum ManyError {
     Pattern { name: String, cause: String },
     #[error("the folder {name} cannot be read: {why}")]
     Table { name: String, why: String },
+    #[error(
+        "{name} matches files of the table {table}, whose log says which of them count: name the table's folder, not its files"
+    )]
+    OfTable { name: String, table: String },
     #[error("{name} is named twice: its events would count twice; name it once")]
     Twice { name: String },
 }
@@ -67,19 +70,13 @@ pub fn files<P: AsRef<Path>>(named: &[P]) -> Result<Vec<PathBuf>, ManyError> {
 
 /// The event files of a folder and its folders.
 fn folder(of: &Path, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
-    let unreadable = |e: std::io::Error| ManyError::Read { name: of.display().to_string(), cause: e.to_string() };
-    let of_table = data_files(of).map_err(|why| ManyError::Table { name: of.display().to_string(), why })?;
-    if let Some(files) = of_table {
-        all.extend(files);
-        return Ok(());
-    }
-    for path in entries(of).map_err(unreadable)? {
-        if path.is_dir() {
-            folder(&path, all)?;
-        } else if FileKind::of(&path).is_ok() {
-            all.push(path);
+    let below = files_below(of).map_err(|e| match e {
+        Unlisted::Unreadable { folder, source } => {
+            ManyError::Read { name: folder.display().to_string(), cause: source.to_string() }
         }
-    }
+        Unlisted::Table { folder, why } => ManyError::Table { name: folder.display().to_string(), why },
+    })?;
+    all.extend(below.into_iter().filter(|path| FileKind::of(path).is_ok()));
     Ok(())
 }
 
@@ -104,10 +101,15 @@ fn matching(pattern: &str, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
     let mut found = paths.collect::<Result<Vec<PathBuf>, _>>().map_err(unreadable)?;
     found.sort_unstable();
     let folders: BTreeSet<PathBuf> = found.iter().filter(|path| path.is_dir()).cloned().collect();
+    let mut known = BTreeMap::new();
     for path in found {
         // Of a folder that matches, all files come at once.
         if path.ancestors().skip(1).any(|above| folders.contains(above)) {
             continue;
+        }
+        let mut above = path.ancestors().skip(1);
+        if let Some(table) = above.find(|of| *known.entry(of.to_path_buf()).or_insert_with(|| is_table(of))) {
+            return Err(ManyError::OfTable { name: pattern.to_owned(), table: table.display().to_string() });
         }
         if folders.contains(&path) {
             folder(&path, all)?;
@@ -156,6 +158,26 @@ mod tests {
         assert_eq!(both, ["more/e.parquet", "logs/2025-12/d.jsonl.gz", expected[0], expected[1], expected[2]]);
         assert_eq!(found(&of, &["logs/2026-02/?.jsonl.gz", "nowhere.csv"]).unwrap().len(), 3, "who opens it tells");
         assert_eq!(files(&["-"]).unwrap(), [PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn files_of_a_table_are_not_taken_by_a_pattern() {
+        let of = made(&[
+            "lake/_delta_log/0.json",
+            "lake/a.parquet",
+            "lake/c=1/b.parquet",
+            "deep/t/metadata/v1.metadata.json",
+        ]);
+        for pattern in ["lake/*.parquet", "lake/*", "lake/c=*", "lake/c=1/?.parquet", "l*/**.parquet"] {
+            let said = found(&of, &[pattern]).unwrap_err();
+            assert!(said.contains("matches files of the table /lake, whose log says"), "{pattern}: {said}");
+        }
+        for named in ["lake", "lake/c=1", "deep", "d*"] {
+            let said = found(&of, &[named]).unwrap_err();
+            let is_told = ["is a Delta table", "is an Iceberg table", "lies in the table"];
+            assert!(is_told.iter().any(|told| said.contains(told)), "{named}: {said}");
+        }
+        assert_eq!(found(&of, &["lake/a.parquet"]).unwrap(), ["lake/a.parquet"], "one file is meant as it is");
     }
 
     #[test]

@@ -2,25 +2,76 @@
 //! deleted, and stay for readers of older versions: to read all files of the folder would count them. Delta tables are read with the cargo feature
 //! `delta`, by Delta's own crate; Iceberg's are refused. Sources: the protocol of Delta Lake, and the specification of Iceberg.
 
+use std::io;
 use std::path::{Path, PathBuf};
+
+use super::listing::entries;
 
 /// The folder of Delta's log, and that of Iceberg's metadata.
 const DELTA_LOG: &str = "_delta_log";
 const ICEBERG: &str = "metadata";
 
+/// What keeps a folder's files from being listed.
+#[derive(Debug)]
+pub enum Unlisted {
+    /// A folder that cannot be read.
+    Unreadable { folder: PathBuf, source: io::Error },
+    /// A table that is not read, and why, for people.
+    Table { folder: PathBuf, why: String },
+}
+
+/// The files of a folder and of its folders that are data, in the order of their paths; of a table, wherever it lies, those that its log names.
+///
+/// # Errors
+/// A folder that cannot be read, a table that is not, or a folder within a table, of which only all files together have a meaning.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Unlisted> {
+    if let Some(table) = folder.ancestors().skip(1).find(|above| is_table(above)) {
+        let why =
+            format!("it lies in the table {}, whose log says which files count: name that folder", table.display());
+        return Err(Unlisted::Table { folder: folder.to_owned(), why });
+    }
+    walked(folder)
+}
+
+fn walked(folder: &Path) -> Result<Vec<PathBuf>, Unlisted> {
+    let of_table = data_files(folder).map_err(|why| Unlisted::Table { folder: folder.to_owned(), why })?;
+    if let Some(files) = of_table {
+        return Ok(files);
+    }
+    let inside = entries(folder).map_err(|source| Unlisted::Unreadable { folder: folder.to_owned(), source })?;
+    let each = inside.into_iter().map(|path| if path.is_dir() { walked(&path) } else { Ok(vec![path]) });
+    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Whether a folder has the log of a table.
+#[must_use]
+pub fn is_table(folder: &Path) -> bool {
+    is_delta(folder) || is_iceberg(folder)
+}
+
+fn is_delta(folder: &Path) -> bool {
+    holds(&folder.join(DELTA_LOG), ".json")
+}
+
+fn is_iceberg(folder: &Path) -> bool {
+    holds(&folder.join(ICEBERG), ".metadata.json")
+}
+
+/// Whether a name in a folder ends so.
+fn holds(folder: &Path, end: &str) -> bool {
+    let mut names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    names.any(|entry| entry.file_name().to_string_lossy().ends_with(end))
+}
+
 /// The data files of a table, in the order of their paths; `None` of a folder that is no table.
 ///
 /// # Errors
 /// A table that is not read, and why, for people.
-pub fn data_files(folder: &Path) -> Result<Option<Vec<PathBuf>>, String> {
-    let holds = |inside: &str, end: &str| {
-        let mut names = std::fs::read_dir(folder.join(inside)).into_iter().flatten().flatten();
-        names.any(|entry| entry.file_name().to_string_lossy().ends_with(end))
-    };
-    if holds(DELTA_LOG, ".json") {
+fn data_files(folder: &Path) -> Result<Option<Vec<PathBuf>>, String> {
+    if is_delta(folder) {
         return delta::data_files(folder).map(Some);
     }
-    if holds(ICEBERG, ".metadata.json") {
+    if is_iceberg(folder) {
         return Err(
             "it is an Iceberg table, whose metadata say which of its files count, and driftgate does not read them: \
                     write the rows that you mean as Parquet files into a folder of their own"

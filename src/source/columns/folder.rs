@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::ColumnFile;
 use super::error::{FileError, Format};
-use crate::source::listing::entries;
-use crate::source::tables::data_files;
+use crate::source::tables::{Unlisted, files_below};
 
 /// A folder holds no more files than this: all of them are open at a time.
 const MOST_FILES: usize = 500;
@@ -25,16 +24,16 @@ pub struct FolderFile {
 /// A folder that cannot be read, that holds none or too many, or files of several formats.
 pub fn files(folder: &Path) -> Result<Vec<FolderFile>, FileError> {
     let wrong = |why: String| FileError::Folder { path: folder.display().to_string(), why };
-    let mut all = Vec::new();
-    if let Some(files) = data_files(folder).map_err(wrong)? {
-        let named = |path: PathBuf| {
-            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-            FolderFile { path, name }
-        };
-        all = files.into_iter().map(named).collect();
-    } else {
-        walk(folder, "", &mut all).map_err(|source| FileError::Open { path: folder.display().to_string(), source })?;
-    }
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        FolderFile { path, name }
+    };
+    let below = files_below(folder).map_err(|e| match e {
+        Unlisted::Unreadable { folder, source } => FileError::Open { path: folder.display().to_string(), source },
+        Unlisted::Table { folder, why } => FileError::Folder { path: folder.display().to_string(), why },
+    })?;
+    let mut all: Vec<FolderFile> =
+        below.into_iter().map(named).filter(|file| Format::of(&file.name, &[]).is_some()).collect();
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let format = |file: &FolderFile| Format::of(&file.name, &[]);
     let Some(first) = all.first() else {
@@ -50,19 +49,6 @@ pub fn files(folder: &Path) -> Result<Vec<FolderFile>, FileError> {
         return Err(wrong(why));
     }
     Ok(all)
-}
-
-fn walk(folder: &Path, below: &str, all: &mut Vec<FolderFile>) -> std::io::Result<()> {
-    for path in entries(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let whole = if below.is_empty() { name } else { format!("{below}/{name}") };
-        if path.is_dir() {
-            walk(&path, &whole, all)?;
-        } else if Format::of(&whole, &[]).is_some() {
-            all.push(FolderFile { path, name: whole });
-        }
-    }
-    Ok(())
 }
 
 /// Whether two files have the same columns, in any order.

@@ -53,6 +53,8 @@ class Model(NamedTuple):
     # Draws rows: how many, how many of a unit, what is shifted, and how far.
     rows: Callable[..., dict[str, Any]]
     seed: int
+    # The time by which labelled predictions belong to a day.
+    attribute: str = "label_time"
 
 
 BINARY = [
@@ -104,10 +106,10 @@ MORE = [
     Rule("psi_all", "psi: {of: [x, c, score], lt: 0.1}", "value"),
     Rule("drifted_share", "drifted_share: {of_rule: g/psi_all, lt: 0.5}", "value"),
     Rule("estimated_auc", "estimated: {of: auc, max_drop: 0.03}", "spread"),
-    Rule("estimated_recall", "estimated: {of: recall, max_drop: 0.03}", "spread"),
+    Rule("estimated_precision", "estimated: {of: precision, max_drop: 0.03}", "spread"),
     Rule("latency", "latency_p95_ms: {lt: 250}", "latency"),
     Rule("error_rate", "error_rate: {lt: 0.02, unit: fraction}", "failed"),
-    Rule("volume", "volume: {max_drop: {relative: 0.2}, versus: {rolling: 4}}", "volume"),
+    Rule("volume", "volume: {max_drop: {relative: 0.2}, versus: previous}", "volume"),
 ]
 REGRESSION = [
     Rule("mae", "mae: {max_increase: {relative: 0.1}}", "noise"),
@@ -120,7 +122,7 @@ REGRESSION = [
     Rule("gap_r2", "gap: {of: r2, by: s, lt: 0.1}", "noisy_segment"),
     Rule("ratio_mape", "ratio: {of: mape, by: s, gte: 0.5}", "noisy_segment"),
     Rule("psi_label", "psi: {of: label, lt: 0.1}", "value"),
-    Rule("mean_label", "mean: {of: label, max_increase: {sigmas: 0.1}}", "value"),
+    Rule("mean_score", "mean: {of: score, max_increase: {sigmas: 0.1}}", "value"),
 ]
 MULTICLASS = [
     Rule("accuracy", "accuracy: {max_drop: 0.03}", "label"),
@@ -185,7 +187,7 @@ def policy(model: Model, unit: str = "") -> str:
     rules = "".join(f"    - {rule.text.replace('{', '{id: ' + rule.id + ', ', 1)}\n" for rule in twice(model.rules))
     return (
         f"apiVersion: driftgate/v1\nmodel: m\n{model.head}features: {{numeric: [x], categorical: [c]}}\nsegments: [s]\n"
-        "labels: {horizon: 1d}\nlateness: 0s\nmin_samples: 200\nmin_reference: 200\n"
+        f"labels: {{horizon: 1d, attribute: {model.attribute}}}\nlateness: 0s\nmin_samples: 200\nmin_reference: 200\n"
         f"{unit}checks:\n  g:\n    window: {{size: 1d, slide: 1d}}\n    rules:\n{rules}"
     )
 
@@ -277,13 +279,12 @@ def classes(rng: np.random.Generator, n: int, unit: int = 1, kind: str = "", shi
     }
 
 
-REFERENCE = "baseline: {snapshot: train.parquet, columns: {score: score, label: label}, reference: held.parquet}\nscore: {threshold: 0.5}\n"
+SNAPSHOT_OF_SCORES = "baseline: {snapshot: train.parquet, columns: {score: score, label: label}}\n"
+REFERENCE = SNAPSHOT_OF_SCORES.replace("}}", "}, reference: held.parquet}") + "score: {threshold: 0.5}\n"
 MODELS = [
     Model("Two classes", REFERENCE, BINARY, rows, 20261129),
-    Model("Two classes: more rules, and how the model is served", REFERENCE, MORE, more_rows, 1),
-    Model(
-        "Predicted numbers", "task: regression\nbaseline: {snapshot: train.parquet, columns: {score: score, label: label}}\n", REGRESSION, numbers, 2
-    ),
+    Model("Two classes: more rules, and how the model is served", REFERENCE, MORE, more_rows, 1, "prediction_time"),
+    Model("Predicted numbers", "task: regression\n" + SNAPSHOT_OF_SCORES, REGRESSION, numbers, 2),
     Model(
         "Three classes",
         "task: multiclass\nclasses: [a, b, c]\n"
@@ -332,8 +333,8 @@ def shifts_found(binary: str, folder: Path, model: Model, rng: np.random.Generat
     for kind in (kind for kind in UNITS if any(rule.shifted == kind for rule in rules)):
         # No share is above 1.
         steps_of = [shift for shift in [0.0, *SHIFTS] if kind != "volume" or shift < 1]
-        # A rule on the days before is judged on one that follows such.
-        before = [0.0] * 4 if kind == "volume" else []
+        # A rule that compares with the day before is judged on one that follows a usual one.
+        before = [0.0] if kind == "volume" else []
         each = [[*before, shift] for shift in steps_of for _ in range(WINDOWS)]
         days = [model.rows(rng, n, kind=kind, shift=shift) for shifts in each for shift in shifts]
         found = judged(binary, folder, days)
@@ -378,7 +379,14 @@ def main() -> None:
     parts = [line for model in MODELS for line in table(binary, model)]
     tried = ", ".join(f"{shift:g}" for shift in SHIFTS)
     text = TEXT.format(
-        snapshot=SNAPSHOT, days=DAYS, rows=ROWS, unit=UNIT, common=COMMON, windows=WINDOWS, tried=tried, budget=DAYS // 30
+        snapshot=SNAPSHOT,
+        days=DAYS,
+        rows=ROWS,
+        unit=UNIT,
+        common=COMMON,
+        windows=WINDOWS,
+        tried=tried,
+        budget=DAYS // 30,
     )
     Path(out).write_text(text + "\n".join(parts), encoding="utf-8")
 

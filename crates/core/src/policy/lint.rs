@@ -35,6 +35,7 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     lints.classes("decision.values", Some(&policy.decision_values));
     lints.design_effects(policy);
     lints.changes(policy);
+    lints.volumes(policy);
     lints.calibration(policy);
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
@@ -306,6 +307,32 @@ rollback: {triggers: [{rule: slo/p95, for: 5m}]}
             let found = lints(hysteresis, ", min_effect: 0.05", GOOD);
             assert_eq!(paths(&found), ["checks.drift.rules[0].psi.for"]);
             assert!(found[0].1.contains(says), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_volume_against_several_windows_together_is_told() {
+        let of = |rule: &str| {
+            let text = format!(
+                "apiVersion: driftgate/v1\nmodel: m\nfeatures: {{}}\nchecks: {{g: {{window: {{size: 1d, slide: 1d}}, rules: [{{volume: {{{rule}}}}}]}}}}\n"
+            );
+            lint(&crate::policy::parse(&text, Path::new("p.yaml")).unwrap())
+        };
+        for rule in [
+            "max_drop: {relative: 0.5}, versus: {rolling: 4}",
+            "max_drop: 100, versus: {season: 7d, back: 2}",
+            "max_increase: {relative: 0.2}, versus: {rolling: 2}",
+        ] {
+            let found = of(rule);
+            assert!(matches!(&found[..], [one] if one.path == "checks.g.rules[0].volume.versus"), "{rule}: {found:?}");
+        }
+        for rule in [
+            "max_drop: {relative: 0.5}, versus: previous",
+            "max_drop: {relative: 0.5}, versus: {season: 7d, back: 1}",
+            "max_drop: {relative: 0.875}, versus: {rolling: 4}",
+            "gte: 10",
+        ] {
+            assert_eq!(of(rule), [], "{rule}");
         }
     }
 

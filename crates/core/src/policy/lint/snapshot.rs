@@ -1,7 +1,10 @@
-//! Advice on what a policy reads of the training snapshot: how its rows repeat, what changes are compared with, what scores are calibrated by.
+//! Advice on what rules compare with: how the rows of the training snapshot repeat, what changes are compared with, what scores are calibrated by, and
+//! references that are several windows together.
 
-use super::super::types::{Policy, Target};
+use super::super::types::{Bound, Policy, Target};
 use super::Lints;
+use crate::rule::Read;
+use crate::rule::versus::Versus;
 
 impl Lints {
     /// Asks for the design effects that only the snapshot's repeats tell something about.
@@ -47,6 +50,27 @@ impl Lints {
                     format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
                     format!("a change is compared with the training snapshot, of which the policy names too little, so that it is always insufficient: write `baseline: {{snapshot: …{columns}}}`"),
                 );
+            }
+        }
+    }
+
+    /// Says where the events of a window are compared with those of several windows together, of which they always are a part.
+    pub(super) fn volumes(&mut self, policy: &Policy) {
+        for group in &policy.groups {
+            let volumes = group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.reads().contains(&Read::Volume));
+            for (at, rule) in volumes {
+                let (Versus::Rolling(windows) | Versus::Season { back: windows, .. }) = rule.kind.versus() else {
+                    continue;
+                };
+                // What a window of as many events as each of these is below all of them, and the most that it can be; other changes are numbers of events.
+                let (below, most) = (1.0 - 1.0 / f64::from(windows), 1.0);
+                let is_meant = |bound: &Bound| bound.limit.order(below).is_le() && bound.limit.order(most).is_ge();
+                if windows > 1 && !rule.kind.bounds().iter().all(is_meant) {
+                    self.say(
+                        format!("checks.{}.rules[{at}].{}.versus", group.name, rule.kind.metric()),
+                        format!("a window's events are compared with those of {windows} windows together, and where nothing changed they are only 1 in {windows} of those: write one window, like `versus: previous` or `back: 1`, or a limit for that"),
+                    );
+                }
             }
         }
     }

@@ -155,20 +155,53 @@ impl OwnBroker {
         log.set_len(log.metadata().unwrap().len() - 10).unwrap();
     }
 
+    /// What became of the cluster's ledger, batch by batch, and what else the broker complained of: for a test that fails.
+    fn evidence(&self) -> String {
+        let said = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+        let is_odd = |line: &&str| [" WARN ", " ERROR ", " FATAL "].iter().any(|level| line.contains(level));
+        let odd: Vec<&str> = said.lines().filter(is_odd).collect();
+        let mut told = format!("its last warnings:\n{}\n", odd[odd.len().saturating_sub(60)..].join("\n"));
+        let topics = std::fs::read_dir(self.folder.path().join("data")).into_iter().flatten().flatten();
+        for topic in topics.filter(|topic| topic.file_name().to_string_lossy().ends_with(".ledger-0")) {
+            let segments = std::fs::read_dir(topic.path()).into_iter().flatten().flatten().map(|file| file.path());
+            for segment in segments.filter(|path| path.extension().is_some_and(|kind| kind == "log")) {
+                let dumped = Command::new("java")
+                    .args([
+                        "-cp",
+                        &format!("{}/*", libs().display()),
+                        "kafka.tools.DumpLogSegments",
+                        "--deep-iteration",
+                    ])
+                    .arg("--files")
+                    .arg(&segment)
+                    .output();
+                let text = dumped.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                told += &format!("{}:\n{}\n", segment.display(), lines[lines.len().saturating_sub(200)..].join("\n"));
+            }
+        }
+        told
+    }
+
     fn script(&self, before: &[&str], after: &[&str]) {
-        let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
-            .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);
         let run = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka.sh"))
             .args(before)
             .arg(self.folder.path())
             .args(after)
-            .env("KAFKA_LIBS", of_tests.join("libs"))
+            .env("KAFKA_LIBS", libs())
             .env("KEEP", "1")
             .env("START_TIMEOUT", "180")
             .output()
             .unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     }
+}
+
+/// Where Kafka's libraries are.
+fn libs() -> PathBuf {
+    let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
+        .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);
+    of_tests.join("libs")
 }
 
 impl Drop for OwnBroker {
@@ -178,8 +211,9 @@ impl Drop for OwnBroker {
             let said = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
             let lines: Vec<&str> = said.lines().collect();
             eprintln!(
-                "the log of the test's own broker, its end:\n{}",
-                lines[lines.len().saturating_sub(30)..].join("\n")
+                "the log of the test's own broker, its end:\n{}\n{}",
+                lines[lines.len().saturating_sub(30)..].join("\n"),
+                self.evidence()
             );
         }
         self.stop();

@@ -170,11 +170,7 @@ impl Baseline {
         let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_deref())).collect();
         let whole = Whole { numeric: &numeric, categorical: &categorical, score: score.as_ref() };
         let beside = Beside { segmented: segmented(policy, columns, &whole), ..Beside::new(policy, columns) };
-        let (mut regression, mut outcomes) = (Regression::new(policy, columns), SegmentOutcomes::new(policy, columns));
         let spread = Spreads::are_asked_by(policy);
-        if !spread {
-            Spreads::forget(regression.as_mut(), outcomes.as_mut());
-        }
         Ok(Self {
             model: policy.model.clone(),
             version: version.to_owned(),
@@ -188,12 +184,12 @@ impl Baseline {
             segments,
             built_for,
             beside,
-            regression,
+            regression: Regression::new(policy, columns, spread),
             classes: Classes::new(policy, columns),
             // Where rows of their own calibrate, whoever reads those puts it here.
             calibrated: (Calibrated::is_asked_by(policy) && policy.baseline.reference.is_none())
                 .then(|| Calibrated::new(None, columns)),
-            outcomes,
+            outcomes: SegmentOutcomes::new(policy, columns, spread),
             spread,
         })
     }

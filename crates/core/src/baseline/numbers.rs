@@ -22,10 +22,11 @@ type KeptLabel = (NumericReference, Option<f64>, Vec<(Binning, Vec<Bin>)>, Optio
 pub(super) type Kept = (Option<Errors>, Option<KeptLabel>);
 
 impl Regression {
-    /// What a policy asks for.
-    pub(super) fn new(policy: &Policy, columns: &SnapshotColumns) -> Option<Self> {
+    /// What a policy asks for, with the spread of errors where that is asked for, too.
+    pub(super) fn new(policy: &Policy, columns: &SnapshotColumns, with_spread: bool) -> Option<Self> {
+        let errors = if with_spread { Errors::with_spread } else { Errors::of };
         policy.is_regression().then(|| Self {
-            errors: columns.score.as_ref().zip(columns.numbers.as_ref()).map(|(s, labels)| Errors::of(s, labels)),
+            errors: columns.score.as_ref().zip(columns.numbers.as_ref()).map(|(scores, labels)| errors(scores, labels)),
             label: columns.numbers.as_ref().map(|labels| NumericReference::new(policy, Target::Label, labels)),
         })
     }

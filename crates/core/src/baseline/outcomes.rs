@@ -31,12 +31,12 @@ impl SegmentOutcomes {
         by
     }
 
-    /// What a policy asks for.
-    pub(super) fn new(policy: &Policy, columns: &SnapshotColumns) -> Option<Self> {
+    /// What a policy asks for, with the spread of errors where that is asked for, too.
+    pub(super) fn new(policy: &Policy, columns: &SnapshotColumns, with_spread: bool) -> Option<Self> {
         let by = Self::asked_by(policy);
         let coded = |by: &usize| columns.segments.get(*by)?.as_deref();
         let classes = |by: &usize| class_segments(policy.classes.len(), columns, coded(by)?);
-        let errors = |by: &usize| error_segments(columns, coded(by)?);
+        let errors = |by: &usize| error_segments(columns, coded(by)?, with_spread);
         let (is_multiclass, is_regression) = (policy.is_multiclass(), policy.is_regression());
         (!by.is_empty()).then(|| Self {
             classes: by.iter().filter(|_| is_multiclass).map(classes).collect(),
@@ -89,12 +89,13 @@ fn class_segments(
     Some(named(segments, by_code, |classes| classes.iter().any(|class| class.labelled() > 0)))
 }
 
-fn error_segments(columns: &SnapshotColumns, segments: &Coded) -> Option<BTreeMap<String, Errors>> {
+fn error_segments(columns: &SnapshotColumns, segments: &Coded, with_spread: bool) -> Option<BTreeMap<String, Errors>> {
+    let count = if with_spread { Errors::count_with_spread } else { Errors::count };
     let (scores, labels) = (columns.score.as_ref()?, columns.numbers.as_ref()?);
     let mut by_code = vec![Errors::default(); segments.names.len()];
     for ((code, score), label) in segments.codes.iter().zip(scores).zip(labels) {
         if let Some(errors) = code.and_then(|code| by_code.get_mut(code as usize)) {
-            errors.count(*score, *label);
+            count(errors, *score, *label);
         }
     }
     Some(named(segments, by_code, |errors| errors.n() > 0))

@@ -35,14 +35,6 @@ impl Spreads {
         }
     }
 
-    /// Takes them from errors, where nothing needs them.
-    pub fn forget(regression: Option<&mut Regression>, outcomes: Option<&mut SegmentOutcomes>) {
-        let whole = regression.and_then(|known| known.errors.as_mut());
-        let each = outcomes.into_iter().flat_map(SegmentOutcomes::errors_by_segment_mut);
-        let all = whole.into_iter().chain(each.flat_map(BTreeMap::values_mut));
-        all.for_each(|errors| errors.spread = Spread::default());
-    }
-
     /// Puts them to the errors that they are of.
     pub fn put(self, regression: Option<&mut Regression>, outcomes: Option<&mut SegmentOutcomes>) {
         let errors = regression.and_then(|known| known.errors.as_mut());

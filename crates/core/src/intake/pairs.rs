@@ -181,8 +181,18 @@ impl Numbers {
     /// Adds its classes, or its error, to the lists of its segments; returns in how many segmentations it has none.
     fn by_segment(self, tally: &mut OpenTally, reads: &Reads, segments: &[u32]) -> u64 {
         let mut unsegmented = 0;
-        let error = reads.by_error.then(|| self.error_counts(reads.spread));
-        let error = error.as_ref().and_then(|error| error.get(..reads.error_counts()));
+        let (narrow, wide);
+        let error: Option<&[u64]> = match (reads.by_error, reads.spread) {
+            (false, _) => None,
+            (true, false) => {
+                narrow = counts(self.score, self.label);
+                Some(&narrow)
+            }
+            (true, true) => {
+                wide = self.counts_with_spread();
+                Some(&wide)
+            }
+        };
         for (at, by) in reads.segmentations.iter().enumerate() {
             let first = at * reads.lists();
             let Some(code) = segments.get(*by).copied().filter(|code| *code < code::SPECIAL) else {
@@ -210,14 +220,12 @@ impl Numbers {
         unsegmented
     }
 
-    /// The counts that hold its error, and behind them those that hold the error's spread, if these are asked for.
-    fn error_counts(self, spread: bool) -> [u64; COUNTS + spread::COUNTS] {
+    /// The counts that hold its error, and behind them those that hold the error's spread.
+    fn counts_with_spread(self) -> [u64; COUNTS + spread::COUNTS] {
         let mut all = [0; COUNTS + spread::COUNTS];
         let (own, behind) = all.split_at_mut(COUNTS);
         own.copy_from_slice(&counts(self.score, self.label));
-        if spread {
-            behind.copy_from_slice(&spread::counts(Errors::spread_terms(self.score, self.label)));
-        }
+        behind.copy_from_slice(&spread::counts(Errors::spread_terms(self.score, self.label)));
         all
     }
 

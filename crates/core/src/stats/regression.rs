@@ -115,6 +115,22 @@ impl Errors {
         all
     }
 
+    /// The same with what tells how far they spread.
+    #[must_use]
+    pub fn with_spread(scores: &[f64], labels: &[f64]) -> Self {
+        let mut all = Self::default();
+        scores.iter().zip(labels).for_each(|(score, label)| all.count_with_spread(*score, *label));
+        all
+    }
+
+    /// Adds a row, and what it adds to the spread.
+    pub fn count_with_spread(&mut self, score: f64, label: f64) {
+        self.count(score, label);
+        if !(score.is_nan() || label.is_nan()) {
+            self.spread.count(Self::spread_terms(score, label));
+        }
+    }
+
     /// Adds a row; one without a score or a label adds nothing.
     pub fn count(&mut self, score: f64, label: f64) {
         if score.is_nan() || label.is_nan() {
@@ -124,7 +140,6 @@ impl Errors {
             let Some(term) = term else { continue };
             *sum = FixedSum { n: sum.n + 1, sum: sum.sum.wrapping_add(fixed(term)) };
         }
-        self.spread.count(Self::spread_terms(score, label));
     }
 
     /// Labelled predictions with a score.
@@ -318,7 +333,7 @@ mod tests {
             for (score, label) in rows {
                 sums.iter_mut().zip(counts(score, label)).for_each(|(sum, n)| *sum += n);
             }
-            prop_assert_eq!(Errors::of_counts(&sums).sums, Errors::of(&scores, &labels).sums);
+            prop_assert_eq!(Errors::of_counts(&sums), Errors::of(&scores, &labels));
         }
 
         #[test]

@@ -81,7 +81,7 @@ mod tests {
         let mut errors = Errors::default();
         for _ in 0..rows {
             let label = 100.0 + 100.0 * draws.uniform();
-            errors.count(label + 20.0 * draws.uniform() - 10.0, label);
+            errors.count_with_spread(label + 20.0 * draws.uniform() - 10.0, label);
         }
         errors
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn without_the_spread_those_that_need_it_have_no_bounds() {
-        let whole = Errors::of(&[1.0, 2.0, 4.0], &[2.0, 2.0, 2.5]);
+        let whole = Errors::with_spread(&[1.0, 2.0, 4.0], &[2.0, 2.0, 2.5]);
         let none = Errors { sums: whole.sums, ..Errors::default() };
         for (name, metric) in ErrorMetric::NAMED {
             let needs = !["mae", "mean_error"].contains(&name);
@@ -131,7 +131,7 @@ mod tests {
             rows in prop::collection::vec((-1e3..1e3_f64, -1e3..1e3_f64), 2..60), alpha in 1e-9..0.5_f64
         ) {
             let (scores, labels): (Vec<f64>, Vec<f64>) = rows.into_iter().unzip();
-            let errors = Errors::of(&scores, &labels);
+            let errors = Errors::with_spread(&scores, &labels);
             for (name, metric) in ErrorMetric::NAMED {
                 let of = |effect, alpha| metric.interval(&errors, effect, alpha);
                 let (Some(value), Some((low, high))) = (metric.value(&errors), of(1.0, alpha)) else { continue };

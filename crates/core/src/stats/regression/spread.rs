@@ -138,7 +138,7 @@ mod tests {
 
     fn of(rows: &[(f64, f64)]) -> Spread {
         let (scores, labels): (Vec<f64>, Vec<f64>) = rows.iter().copied().unzip();
-        Errors::of(&scores, &labels).spread
+        Errors::with_spread(&scores, &labels).spread
     }
 
     /// Mean and standard deviation (by n) of values, as floats.

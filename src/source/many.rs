@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, glob_with};
 
 use super::files::{ENDINGS, FileKind};
-use super::tables::{Unlisted, files_below, is_table};
+use super::tables::{Unlisted, files_below, table_above};
 
 /// `*` matches within a name, and no hidden one.
 const MATCH: MatchOptions =
@@ -107,8 +107,9 @@ fn matching(pattern: &str, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
         if path.ancestors().skip(1).any(|above| folders.contains(above)) {
             continue;
         }
-        let mut above = path.ancestors().skip(1);
-        if let Some(table) = above.find(|of| *known.entry(of.to_path_buf()).or_insert_with(|| is_table(of))) {
+        let table =
+            known.entry(path.parent().map(Path::to_owned)).or_insert_with(|| table_above(&path).map(Path::to_owned));
+        if let Some(table) = table {
             return Err(ManyError::OfTable { name: pattern.to_owned(), table: table.display().to_string() });
         }
         if folders.contains(&path) {

@@ -25,7 +25,7 @@ pub enum Unlisted {
 /// # Errors
 /// A folder that cannot be read, a table that is not, or a folder within a table, of which only all files together have a meaning.
 pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Unlisted> {
-    if let Some(table) = folder.ancestors().skip(1).find(|above| is_table(above)) {
+    if let Some(table) = table_above(folder) {
         let why =
             format!("it lies in the table {}, whose log says which files count: name that folder", table.display());
         return Err(Unlisted::Table { folder: folder.to_owned(), why });
@@ -40,13 +40,13 @@ fn walked(folder: &Path) -> Result<Vec<PathBuf>, Unlisted> {
     }
     let inside = entries(folder).map_err(|source| Unlisted::Unreadable { folder: folder.to_owned(), source })?;
     let each = inside.into_iter().map(|path| if path.is_dir() { walked(&path) } else { Ok(vec![path]) });
-    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+    Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// Whether a folder has the log of a table.
+/// The folder above a path that has the log of a table.
 #[must_use]
-pub fn is_table(folder: &Path) -> bool {
-    is_delta(folder) || is_iceberg(folder)
+pub fn table_above(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).find(|folder| is_delta(folder) || is_iceberg(folder))
 }
 
 fn is_delta(folder: &Path) -> bool {
